@@ -1,0 +1,48 @@
+"""The admin API under `/api/v1`."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from orchestrator import __version__
+from orchestrator.api import cluster, deployments, events, keys, models, session
+from orchestrator.api.context import Context
+from orchestrator.api.schemas import ErrorView
+from orchestrator.errors import RoundhouseError
+
+
+def create_app(context: Context | None) -> FastAPI:
+    """The app over `context`. None is enough to write the OpenAPI document."""
+    app = FastAPI(
+        title="Roundhouse admin API",
+        version=__version__,
+        docs_url="/api/docs",
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        responses={"4XX": {"model": ErrorView}, "5XX": {"model": ErrorView}},
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.context = context
+    for resource in (session, models, deployments, cluster, keys, events):
+        app.include_router(resource.router, prefix="/api/v1")
+    app.add_exception_handler(RoundhouseError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    return app
+
+
+def _envelope(status: int, message: str, code: str, param: str | None = None) -> JSONResponse:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return JSONResponse({"type": "error", "error": error}, status_code=status)
+
+
+async def _answer_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RoundhouseError)  # noqa: S101 - registered for this class alone
+    return _envelope(error.status, error.message, error.code)
+
+
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+    return _envelope(422, f"{where}: {first['msg']}", "invalid_request", where)

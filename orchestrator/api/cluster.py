@@ -1,0 +1,57 @@
+"""Replicas, nodes and the system as a whole, as they are now."""
+
+import shlex
+
+from fastapi import APIRouter
+
+from orchestrator import __version__
+from orchestrator.api.context import Admin, ContextDep
+from orchestrator.api.schemas import JoinView, NodeView, ReplicaView, SystemView
+from orchestrator.host.join import join_token
+from orchestrator.views import node_view, replica_view
+from replicas.types import EngineKind
+
+router = APIRouter(tags=["cluster"], dependencies=[Admin])
+
+
+@router.get("/replicas")
+async def list_replicas(context: ContextDep) -> list[ReplicaView]:
+    return [replica_view(endpoint) for endpoint in await context.store.endpoints()]
+
+
+@router.get("/nodes")
+async def list_nodes(context: ContextDep) -> list[NodeView]:
+    return [node_view(node) for node in context.loop.observed.nodes]
+
+
+@router.get("/system")
+async def read_system(context: ContextDep) -> SystemView:
+    gpus = sum(node.gpus for node in context.loop.observed.nodes if node.alive)
+    deployments = (await context.store.deployments()).values()
+    return SystemView(
+        version=__version__,
+        started_at=context.started_at,
+        ray_connected=context.loop.ray_connected,
+        devices="gpu" if gpus else "cpu",
+        gpus=gpus,
+        simulated=any(each.engine is EngineKind.SIMULATED for each in deployments),
+        problems=[context.loop.problem] if context.loop.problem else [],
+    )
+
+
+@router.get("/join")
+async def read_join_command(context: ContextDep) -> JoinView:
+    """The command that makes another machine a node. It holds a secret: treat it like a password."""
+    settings = context.settings
+    token = join_token(settings.home, settings.ray_address, settings.store_url)
+    local = settings.node_address.startswith("127.")
+    return JoinView(
+        command=f"infra/up join {shlex.quote(token)}",
+        reachable=not local,
+        note=(
+            "Only this machine can reach this address. Start Roundhouse with --node-address and the "
+            "address that other machines see, then ask again."
+            if local
+            else "Run it on the machine that shall join. It holds a secret: treat it like a password."
+        ),
+    )

@@ -1,0 +1,100 @@
+"""What every route needs: the rooms behind it, and who is asking."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+
+from orchestrator.accounts import Accounts, csrf_matches
+from orchestrator.deployments import Deployments
+from orchestrator.errors import AccessDeniedError
+from orchestrator.events import Changes
+from orchestrator.library.library import Library
+from orchestrator.loop import ReconcileLoop
+from orchestrator.settings import Settings
+from orchestrator.store import Store
+from router.types import Credential, CredentialKind, Role
+
+SESSION_COOKIE = "roundhouse_session"
+CSRF_HEADER = "x-roundhouse-csrf"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Context:
+    """The orchestrator's parts, made once in `main` and handed to the routes."""
+
+    settings: Settings
+    store: Store
+    accounts: Accounts
+    deployments: Deployments
+    library: Library
+    loop: ReconcileLoop
+    changes: Changes
+    started_at: float
+
+
+def context_of(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[Context, Depends(context_of)]
+
+
+async def identity_of(request: Request, context: ContextDep) -> Credential:
+    """Who asks, by key or by session cookie. Raises AccessDeniedError (401, 403)."""
+    if context.settings.no_auth:
+        return _everyone(request)
+    secret = _bearer(request)
+    if secret is None:
+        secret = request.cookies.get(SESSION_COOKIE)
+        if secret is None:
+            raise AccessDeniedError("No key was sent. Send `Authorization: Bearer <key>`, or log in on the page.")
+        if request.method not in _SAFE_METHODS:
+            _check_same_site(request, secret)
+        wanted = CredentialKind.SESSION
+    else:
+        wanted = CredentialKind.KEY
+    credential = await context.accounts.authenticate(secret)
+    if credential is None or credential.kind is not wanted:
+        raise AccessDeniedError("This key or session is not valid any more. Log in again, or use another key.")
+    return credential
+
+
+Identity = Annotated[Credential, Depends(identity_of)]
+
+
+async def admin_of(identity: Identity) -> Credential:
+    if identity.role is not Role.ADMIN:
+        raise AccessDeniedError("This needs an admin key; yours may use models only.", status=403, code="admin_only")
+    return identity
+
+
+Admin = Depends(admin_of)
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value:
+        return value.strip()
+    return request.headers.get("x-api-key")
+
+
+def _check_same_site(request: Request, session_token: str) -> None:
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise AccessDeniedError("This request came from another site.", status=403, code="cross_site")
+    if not csrf_matches(session_token, request.headers.get(CSRF_HEADER, "")):
+        raise AccessDeniedError(
+            f"The header {CSRF_HEADER} is missing or wrong. Reload the page.", status=403, code="csrf"
+        )
+
+
+def _everyone(request: Request) -> Credential:
+    """Without authentication a page of another site must still not reach us through a name of its own."""
+    if urlsplit(f"//{request.headers.get('host', '')}").hostname not in _LOOPBACK_NAMES:
+        raise AccessDeniedError("Without authentication only localhost is served.", status=403, code="host_not_allowed")
+    return Credential(id="everyone", name="everyone", role=Role.ADMIN, kind=CredentialKind.KEY, created_at=0)

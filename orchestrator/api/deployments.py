@@ -1,0 +1,58 @@
+"""What is served."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from orchestrator.api.context import Admin, ContextDep
+from orchestrator.api.schemas import NAME_PATTERN, DeploymentBody, DeploymentView, ScaleBody
+from orchestrator.views import deployment_view
+from replicas.types import EngineKind, SimulationSettings
+
+router = APIRouter(prefix="/deployments", tags=["deployments"], dependencies=[Admin])
+Name = Annotated[str, Path(pattern=NAME_PATTERN)]
+
+
+@router.get("")
+async def list_deployments(context: ContextDep) -> list[DeploymentView]:
+    return [deployment_view(each, context.loop.statuses) for each in (await context.store.deployments()).values()]
+
+
+@router.get("/{name}")
+async def read_deployment(name: Name, context: ContextDep) -> DeploymentView:
+    return deployment_view(await context.deployments.get(name), context.loop.statuses)
+
+
+@router.put("/{name}")
+async def put_deployment(name: Name, body: DeploymentBody, context: ContextDep) -> DeploymentView:
+    """Serve a model under `name`, or change how it is served."""
+    gpus = body.gpus_per_replica
+    if gpus is None:
+        gpus = 1.0 if any(node.gpus for node in context.loop.observed.nodes) else 0.0
+    deployment = await context.deployments.put(
+        name,
+        model=body.model,
+        engine=EngineKind(body.engine),
+        replicas=body.replicas,
+        gpus_per_replica=gpus,
+        max_model_len=body.max_model_len,
+        engine_args=body.engine_args,
+        simulation=SimulationSettings(**body.simulation.model_dump()),
+        drain_deadline_s=body.drain_deadline_s,
+    )
+    context.loop.wake()
+    return deployment_view(deployment, {})
+
+
+@router.post("/{name}/scale")
+async def scale_deployment(name: Name, body: ScaleBody, context: ContextDep) -> DeploymentView:
+    deployment = await context.deployments.scale(name, body.replicas)
+    context.loop.wake()
+    return deployment_view(deployment, context.loop.statuses)
+
+
+@router.delete("/{name}", status_code=204)
+async def delete_deployment(name: Name, context: ContextDep) -> None:
+    """Stop serving it. In-flight requests end first, up to the deployment's drain deadline."""
+    await context.deployments.delete(name)
+    context.loop.wake()

@@ -1,0 +1,49 @@
+"""State as it changes, as server-sent events."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from orchestrator.api.context import Context, ContextDep, Identity
+from orchestrator.api.schemas import EventSnapshot
+from orchestrator.events import event_stream
+from orchestrator.views import catalog_view, deployment_view, model_view, node_view, replica_view
+from router.types import Role
+
+router = APIRouter(tags=["events"])
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"model": EventSnapshot, "description": "Each event's data is one list of this object"}},
+)
+async def stream_events(context: ContextDep, identity: Identity) -> StreamingResponse:
+    """Events `catalog` (everyone), `models`, `deployments`, `replicas`, `nodes` (admins): whole lists."""
+    admin = identity.role is Role.ADMIN
+
+    async def snapshot() -> dict[str, list[BaseModel]]:
+        return await _everything(context) if admin else await _catalog(context)
+
+    stream: AsyncIterator[bytes] = event_stream(context.changes, snapshot)
+    return StreamingResponse(
+        stream, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+    )
+
+
+async def _catalog(context: Context) -> dict[str, list[BaseModel]]:
+    return {"catalog": [catalog_view(entry) for entry in (await context.store.catalog()).values()]}
+
+
+async def _everything(context: Context) -> dict[str, list[BaseModel]]:
+    deployments = await context.store.deployments()
+    models = await context.store.models()
+    return {
+        **await _catalog(context),
+        "models": [model_view(model, deployments.values()) for model in models.values()],
+        "deployments": [deployment_view(each, context.loop.statuses) for each in deployments.values()],
+        "replicas": [replica_view(endpoint) for endpoint in await context.store.endpoints()],
+        "nodes": [node_view(node) for node in context.loop.observed.nodes],
+    }

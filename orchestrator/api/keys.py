@@ -1,0 +1,27 @@
+"""Keys for clients."""
+
+from fastapi import APIRouter
+
+from orchestrator.api.context import Admin, ContextDep
+from orchestrator.api.schemas import KeyCreate, KeyCreated, KeyView
+from orchestrator.views import key_view
+from router.types import Role
+
+router = APIRouter(prefix="/keys", tags=["keys"], dependencies=[Admin])
+
+
+@router.get("")
+async def list_keys(context: ContextDep) -> list[KeyView]:
+    return [key_view(key) for key in await context.accounts.keys()]
+
+
+@router.post("", status_code=201)
+async def create_key(body: KeyCreate, context: ContextDep) -> KeyCreated:
+    secret, credential = await context.accounts.create_key(body.name, Role(body.role))
+    return KeyCreated(key=secret, **key_view(credential).model_dump())
+
+
+@router.delete("/{id_or_name}", status_code=204)
+async def revoke_key(id_or_name: str, context: ContextDep) -> None:
+    """Revoke at once: routers are told by subscription."""
+    await context.accounts.revoke_key(id_or_name)

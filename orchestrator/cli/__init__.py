@@ -1,0 +1,17 @@
+"""The command `roundhouse`."""
+
+import sys
+
+from rich.console import Console
+
+from orchestrator.cli.app import app
+from orchestrator.errors import RoundhouseError
+
+
+def main() -> None:
+    """Run a command. An error of ours is one sentence on stderr and exit status 1, never a traceback."""
+    try:
+        app()
+    except RoundhouseError as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {error.message}", highlight=False, soft_wrap=True)
+        sys.exit(1)

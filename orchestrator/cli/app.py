@@ -1,0 +1,40 @@
+"""All commands in one place, each in the file of its noun."""
+
+import typer
+
+from orchestrator import __version__
+from orchestrator.cli import chat, deploy, key, model, node, run
+
+app = typer.Typer(
+    help="Serve models on your own GPUs: one endpoint, many replicas, weights swapped under traffic.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.up)
+app.command()(run.down)
+app.command()(run.status)
+app.command()(run.doctor)
+app.command()(run.login)
+app.command()(node.join)
+app.command()(deploy.deploy)
+app.command()(deploy.undeploy)
+app.command()(deploy.scale)
+app.command()(chat.chat)
+app.add_typer(model.app, name="model")
+app.add_typer(key.app, name="key")
+app.add_typer(node.app, name="node")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"roundhouse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+) -> None:
+    """Options before a command."""

@@ -1,0 +1,92 @@
+"""`roundhouse join` and `roundhouse node …`."""
+
+import asyncio
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.output import AsJson, connect, console, show, size
+from orchestrator.errors import HostError
+from orchestrator.host import processes, ray_node
+from orchestrator.host.home import Home, free_ports, write_secret
+from orchestrator.host.join import parse_join_token
+
+app = typer.Typer(help="Machines of the cluster.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_nodes(as_json: AsJson = False) -> None:
+    """List the machines of the cluster."""
+    with connect() as api:
+        nodes = api.get("/nodes")
+    show(
+        nodes,
+        [
+            ("address", lambda row: row["address"] + (" (head)" if row["head"] else "")),
+            ("host", lambda row: row["hostname"]),
+            ("state", lambda row: "[green]●[/] alive" if row["alive"] else "[red]●[/] gone"),
+            ("CPUs free#", lambda row: f"{row['cpus_free']:g}/{row['cpus']:g}"),
+            ("GPUs free#", lambda row: f"{row['gpus_free']:g}/{row['gpus']:g}"),
+            ("memory size", lambda row: size(row["memory_bytes"])),
+        ],
+        as_json,
+        "Ray has no nodes yet.",
+    )
+
+
+@app.command("join-command")
+def join_command() -> None:
+    """Print the command that makes another machine a node of this cluster."""
+    with connect() as api:
+        answer = api.get("/join")
+    typer.echo(answer["command"])
+    console.print(answer["note"], style="dim" if answer["reachable"] else "yellow")
+
+
+def join(
+    token: Annotated[str, typer.Argument(help="What `roundhouse node join-command` printed on the head.")],
+    node_address: Annotated[str, typer.Option(help="Address at which the others reach this machine.")] = "127.0.0.1",
+    cpus: Annotated[int | None, typer.Option(min=0, help="CPUs offered to replicas.")] = None,
+) -> None:
+    """Make this machine a node that takes replicas, until Ctrl-C."""
+    home = Home.of_environment()
+    home.prepare()
+    home.lock()
+    asyncio.run(_join(home, token, node_address, os.cpu_count() or 1 if cpus is None else cpus))
+
+
+async def _join(home: Home, text: str, node_address: str, cpus: int) -> None:
+    token = parse_join_token(text)
+    token_path = home.run / "joined.token"
+    write_secret(token_path, token.ray_token)
+    ray_node.write_node_config(home, token.store_url, node_address)
+    processes.adopt_orphans()
+    (agent_port,) = free_ports(node_address, 1)
+    ray = processes.Child(
+        "ray",
+        ray_node.join_command(home, token.ray_address, node_address, cpus, agent_port),
+        ray_node.environment(home, token_path),
+        home.logs / "ray.log",
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await ray.start()
+    console.print(f"Joining {token.ray_address} as {node_address}. Ctrl-C leaves.")
+    ended, stopped = asyncio.create_task(ray.wait()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise HostError(
+                f"Ray left the cluster: {processes.last_line(ray.log)} Check that {token.ray_address} can be reached "
+                f"from here and that the token is of the cluster that runs now. The whole log is {ray.log}."
+            )
+    finally:
+        stopped.cancel()
+        await ray.stop(10)
+        await asyncio.to_thread(processes.end, processes.descendants())
+        for path in (token_path, home.node_config):
+            path.unlink(missing_ok=True)
+    console.print("Left.")

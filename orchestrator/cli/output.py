@@ -1,0 +1,75 @@
+"""How commands find the server and print what it says."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.client import AdminClient
+from orchestrator.errors import HostError
+from orchestrator.host.home import Home
+from orchestrator.host.progress import duration
+
+console = Console(soft_wrap=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+Column = tuple[str, Callable[[Any], str]]
+
+
+def connect() -> AdminClient:
+    """The server of ROUNDHOUSE_URL and ROUNDHOUSE_KEY, else the one that runs from this home."""
+    url, key = os.environ.get("ROUNDHOUSE_URL"), os.environ.get("ROUNDHOUSE_KEY")
+    home = Home.of_environment()
+    if url is None:
+        instance = home.instance()
+        if instance is None:
+            raise HostError(
+                f"No Roundhouse runs from {home.root}. Start it with `roundhouse up`, or name another one with "
+                "ROUNDHOUSE_URL and ROUNDHOUSE_KEY."
+            )
+        url = instance.url
+    if key is None:
+        try:
+            key = home.admin_key.read_text().strip()
+        except OSError as error:
+            raise HostError(f"There is no key at {home.admin_key}. Set ROUNDHOUSE_KEY.") from error
+    return AdminClient(url, key)
+
+
+def show(rows: Sequence[Any], columns: Iterable[Column], as_json: bool, empty: str) -> None:
+    """Print rows as a table, as JSON, or say what to do when there are none."""
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    parts = list(columns)
+    for title, _ in parts:
+        numeric = title.endswith(("#", "size"))
+        table.add_column(title.rstrip("#"), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(row) for _, cell in parts))
+    console.print(table, highlight=False)
+
+
+def state(word: str) -> str:
+    colour = {
+        "ready": "green", "starting": "yellow", "receiving": "yellow", "verifying": "yellow", "degraded": "yellow",
+        "draining": "yellow", "failed": "red", "rejected": "red",
+    }.get(word, "dim")  # fmt: skip
+    return f"[{colour}]●[/] {word}"
+
+
+def age(at: float) -> str:
+    return duration(max(0.0, time.time() - at))
+
+
+def size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

@@ -1,0 +1,68 @@
+"""Errors of the control plane. Every message is a sentence for the user and says what to do.
+
+RoundhouseError
+├── NotFoundError        404  no such model, deployment, key
+├── ConflictError        409  the name is in use, or still needed
+├── InvalidRequestError  422  what was asked for cannot be
+├── AccessDeniedError    401/403
+├── ModelRejectedError        the weights cannot be served
+├── SourceUnavailableError    the place they come from cannot be reached
+├── StoreUnavailableError 503
+└── HostError                 this machine cannot run it (port, lock, memory, a process that died)
+"""
+
+
+class RoundhouseError(Exception):
+    """Root of the package's errors."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class NotFoundError(RoundhouseError):
+    status = 404
+    code = "not_found"
+
+
+class ConflictError(RoundhouseError):
+    status = 409
+    code = "conflict"
+
+
+class InvalidRequestError(RoundhouseError):
+    status = 422
+    code = "invalid_request"
+
+
+class AccessDeniedError(RoundhouseError):
+    status = 401
+    code = "invalid_api_key"
+
+    def __init__(self, message: str, *, status: int = 401, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class ModelRejectedError(RoundhouseError):
+    status = 422
+    code = "model_rejected"
+
+
+class SourceUnavailableError(RoundhouseError):
+    status = 502
+    code = "source_unavailable"
+
+
+class StoreUnavailableError(RoundhouseError):
+    status = 503
+    code = "store_unavailable"
+
+
+class HostError(RoundhouseError):
+    code = "host_error"

@@ -1,0 +1,1 @@
+"""Everything `roundhouse up` does on this machine: processes, ports, progress, checks."""

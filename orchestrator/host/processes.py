@@ -1,0 +1,111 @@
+"""Child processes that live and die with `up`."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from orchestrator.errors import HostError
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+MARK = "ROUNDHOUSE_INSTANCE"
+"""Environment variable that every process of an instance carries; its value is the home."""
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of every descendant whose own parent ends, so that none can be lost."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+class Child:
+    """One long-running process with its log file, in a session of its own: a terminal's Ctrl-C does not reach it."""
+
+    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._argv = list(argv)
+        self._env = dict(env)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as file:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._argv,
+                env=self._env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def wait(self) -> int:
+        assert self._process is not None  # noqa: S101 - started before it is waited for
+        return await self._process.wait()
+
+    def require_running(self) -> None:
+        """Raise HostError with the last line of the log when the process has ended."""
+        if not self.running:
+            code = self._process.returncode if self._process else None
+            raise HostError(
+                f"The {self.name} process ended with status {code}: {last_line(self.log)} The whole log is {self.log}."
+            )
+
+    async def stop(self, grace_s: float) -> None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), grace_s)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+def last_line(log: Path) -> str:
+    with suppress(OSError):
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[-40:] if line.strip()]
+        if lines:
+            return lines[-1][:300]
+    return "it said nothing."
+
+
+def descendants() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def marked(home: Path) -> list[psutil.Process]:
+    """Processes of an instance of this home, wherever they hang in the process tree."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(MARK) == str(home):
+                found.append(process)
+    return found
+
+
+def end(processes: Sequence[psutil.Process], grace_s: float = 5.0) -> None:
+    """Ask, wait, then kill. Blocks."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=grace_s)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=grace_s)

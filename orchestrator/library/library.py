@@ -1,0 +1,206 @@
+"""Brings weights in: fetch → verify → ready, or rejected with the reason. Nothing half-made stays."""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import structs
+
+from orchestrator.errors import ConflictError, ModelRejectedError, NotFoundError, RoundhouseError
+from orchestrator.events import Changes
+from orchestrator.library import builtin, download
+from orchestrator.library.fit import Device, estimate
+from orchestrator.library.folder import FolderFacts, examine, manifest_digest, total_bytes
+from orchestrator.library.sources import Source, SourceKind, parse_source
+from orchestrator.store import Store
+from orchestrator.types import Model, ModelState, Progress
+
+_log = logging.getLogger("roundhouse.library")
+_TELL_EVERY_S = 0.5
+_BUSY = (ModelState.RECEIVING, ModelState.VERIFYING)
+
+
+class Library:
+    """Owns `models/` below the home and the model records in the store."""
+
+    def __init__(self, store: Store, folder: Path, changes: Changes, device: Callable[[], Device]) -> None:
+        self._store = store
+        self._folder = folder
+        self._changes = changes
+        self._device = device
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def resume(self) -> None:
+        """Take up imports that a stop of the orchestrator cut short."""
+        for model in (await self._store.models()).values():
+            if model.state in _BUSY:
+                self._start(model, parse_source(model.source))
+
+    async def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def start_import(self, text: str, name: str | None) -> Model:
+        """Begin to bring in the weights that `text` names; a ready model of the same source is left as it is.
+
+        Raises InvalidRequestError (not a source), ConflictError (the name stands for something else).
+        """
+        source = parse_source(text)
+        name = name or source.name
+        before = (await self._store.models()).get(name)
+        if before is not None and before.source != source.text and before.state is not ModelState.REJECTED:
+            raise ConflictError(f"{name!r} already stands for {before.source}. Give another --name.")
+        if before is not None and (before.state in _BUSY or (before.state is ModelState.READY and _whole(before))):
+            return before
+        model = Model(
+            name=name,
+            source=source.text,
+            state=ModelState.RECEIVING,
+            created_at=before.created_at if before else time.time(),
+            progress=Progress(phase="looking for the weights", started_at=time.time()),
+        )
+        await self._put(model)
+        self._start(model, source)
+        return model
+
+    async def delete(self, name: str) -> None:
+        """Forget a model, and remove its files where they are ours."""
+        model = (await self._store.models()).get(name)
+        if model is None:
+            raise NotFoundError(f"The library has no model {name!r}.")
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._store.delete_model(name)
+        self._changes.notify()
+        if not model.source.startswith("/"):
+            await asyncio.to_thread(shutil.rmtree, self._target(name), ignore_errors=True)
+
+    def _start(self, model: Model, source: Source) -> None:
+        self._tasks[model.name] = asyncio.create_task(self._import(model, source))
+
+    async def _import(self, model: Model, source: Source) -> None:
+        try:
+            path = await self._receive(model, source)
+            await self._verify(model, path)
+        except RoundhouseError as error:
+            _log.warning("%s is rejected: %s", model.name, error.message)
+            await self._reject(model, error.message)
+        except OSError as error:
+            await self._reject(model, f"The files could not be read or written: {error}. Check disk and permissions.")
+
+    async def _reject(self, model: Model, reason: str) -> None:
+        await self._put(structs.replace(model, state=ModelState.REJECTED, reason=reason, progress=None))
+
+    async def _receive(self, model: Model, source: Source) -> Path:
+        if source.kind is SourceKind.FOLDER:
+            return Path(source.id)
+        target = self._target(model.name)
+        if source.kind is SourceKind.BUILTIN:
+            if not (target / "config.json").is_file():
+                await self._convert(model, target)
+            return target
+        found, listing = await download.find(source)
+        fit = estimate(listing.weights_bytes, 2.0, await asyncio.to_thread(self._device))
+        if not fit.fits:
+            raise ModelRejectedError(fit.reason)
+        partial = target.with_suffix(".partial")
+        tell = self._teller(model, f"downloading from {download.hub_name(found)}", listing.total_bytes)
+        await download.fetch(found, listing, partial, tell)
+        await asyncio.to_thread(_move, partial, target)
+        return target
+
+    async def _convert(self, model: Model, target: Path) -> None:
+        """Convert beside the target and rename, so that a cut-off conversion is never taken for a model."""
+        partial = target.with_suffix(".partial")
+        await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+        started = time.time()
+        task = asyncio.create_task(builtin.convert(partial))
+        while not task.done():
+            passed = time.time() - started
+            left = max(1.0, builtin.CONVERSION_S - passed)
+            progress = Progress(
+                phase="preparing the built-in model",
+                done=int(passed),
+                total=int(passed + left),
+                unit="seconds",
+                started_at=started,
+                eta_s=left,
+            )
+            await self._put(structs.replace(model, progress=progress))
+            await asyncio.wait({task}, timeout=_TELL_EVERY_S)
+        await task
+        await asyncio.to_thread(_move, partial, target)
+
+    async def _verify(self, model: Model, path: Path) -> None:
+        facts = await asyncio.to_thread(examine, path)
+        fit = estimate(facts.weights_bytes, facts.dtype_bytes, await asyncio.to_thread(self._device))
+        if not fit.fits:
+            raise ModelRejectedError(fit.reason)
+        verifying = structs.replace(model, state=ModelState.VERIFYING)
+        size = await asyncio.to_thread(total_bytes, path)
+        digest = await self._digest(verifying, path, size)
+        await self._put(_ready(verifying, path, facts, size, digest))
+
+    async def _digest(self, model: Model, path: Path, size: int) -> str:
+        done = [0]
+
+        def count(bytes_read: int) -> None:
+            done[0] = bytes_read
+
+        tell = self._teller(model, "verifying", size)
+        task = asyncio.create_task(asyncio.to_thread(manifest_digest, path, count))
+        while not task.done():
+            await tell(done[0])
+            await asyncio.wait({task}, timeout=_TELL_EVERY_S)
+        return await task
+
+    def _teller(self, model: Model, phase: str, total: int) -> Callable[[int], Awaitable[None]]:
+        started, first = time.time(), [-1]
+
+        async def tell(done: int) -> None:
+            if first[0] < 0:
+                first[0] = done  # bytes of an earlier, cut-off download say nothing about the speed of this one
+            speed = (done - first[0]) / max(0.001, time.time() - started)
+            eta_s = (total - done) / speed if speed > 0 else None
+            progress = Progress(phase=phase, done=done, total=total, started_at=started, eta_s=eta_s)
+            await self._put(structs.replace(model, progress=progress))
+
+        return tell
+
+    def _target(self, name: str) -> Path:
+        return self._folder / name
+
+    async def _put(self, model: Model) -> None:
+        await self._store.put_model(model)
+        self._changes.notify()
+
+
+def _whole(model: Model) -> bool:
+    return (Path(model.path) / "config.json").is_file()
+
+
+def _move(partial: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def _ready(model: Model, path: Path, facts: FolderFacts, size: int, digest: str) -> Model:
+    return structs.replace(
+        model,
+        state=ModelState.READY,
+        reason="",
+        revision=digest,
+        path=str(path),
+        size_bytes=size,
+        architecture=facts.architecture,
+        max_model_len=facts.max_model_len,
+        progress=None,
+    )

@@ -1,0 +1,165 @@
+"""The reconcile loop: observe, plan, apply, tell. The only writer of the catalog."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from orchestrator.errors import StoreUnavailableError
+from orchestrator.events import Changes
+from orchestrator.reconcile import plan
+from orchestrator.status import catalog_entry, describe
+from orchestrator.store import Store
+from orchestrator.types import (
+    Action,
+    Deployment,
+    DeploymentStatus,
+    DesiredState,
+    ObservedApplication,
+    ObservedNode,
+    ObservedState,
+)
+from replicas.types import Endpoint, ReplicaState
+
+_log = logging.getLogger("roundhouse.loop")
+_RETRY_CONNECT_S = 2.0
+
+
+class Cluster(Protocol):
+    """What the loop needs of Ray. Calls block, and raise whatever Ray raises; the next tick tries again."""
+
+    def connect(self) -> None: ...
+    def applications(self) -> Mapping[str, ObservedApplication]: ...
+    def nodes(self) -> tuple[ObservedNode, ...]: ...
+    def apply(self, action: Action) -> None: ...
+
+
+class ReconcileLoop:
+    """Runs until cancelled. Others read `observed`, `statuses` and `ray_connected`; `wake()` asks for a tick now."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        changes: Changes,
+        tick_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._changes = changes
+        self._tick_s = tick_s
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._timed: set[str] = set()
+        self.observed = ObservedState()
+        self.statuses: Mapping[str, DeploymentStatus] = {}
+        self.ray_connected = False
+        self.problem = ""
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick_forever())
+            group.create_task(self._follow_store())
+
+    async def _tick_forever(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.tick()
+                self.problem = ""
+            except StoreUnavailableError as error:
+                self._report(error.message)
+            except Exception as error:  # noqa: BLE001 - top of the loop: the next tick sees the state afresh
+                self.ray_connected = False
+                self._report(f"The last look at the cluster failed: {error}")
+                _log.debug("tick failed", exc_info=error)
+                await asyncio.sleep(_RETRY_CONNECT_S)
+            try:
+                await asyncio.wait_for(self._wake.wait(), self._tick_s)
+            except TimeoutError:
+                continue
+
+    def _report(self, problem: str) -> None:
+        if problem != self.problem:
+            _log.warning("%s", problem)
+            self.problem = problem
+            self._changes.notify()
+
+    async def _follow_store(self) -> None:
+        """Wake when a replica reports; a lost message costs one tick."""
+        while True:
+            try:
+                async for change in self._store.changes():
+                    if change == "endpoints":
+                        self.wake()
+            except StoreUnavailableError:
+                await asyncio.sleep(self._tick_s)
+
+    async def tick(self) -> None:
+        deployments = await self._store.deployments()
+        # What replicas say is read and told first: Ray may take seconds to answer, clients must not wait for it.
+        await self._tell(deployments, await self._observe_replicas(deployments))
+        if not self.ray_connected:
+            await asyncio.to_thread(self._cluster.connect)
+            self.ray_connected = True
+        applications, nodes = await asyncio.to_thread(self._observe_cluster)
+        observed = await self._observe_replicas(deployments, applications, nodes)
+        await self._tell(deployments, observed)
+        for action in plan(DesiredState(deployments=deployments), observed, self._clock()):
+            _log.info("%s", _in_words(action))
+            await asyncio.to_thread(self._cluster.apply, action)
+
+    def _observe_cluster(self) -> tuple[Mapping[str, ObservedApplication], tuple[ObservedNode, ...]]:
+        return self._cluster.applications(), self._cluster.nodes()
+
+    async def _observe_replicas(
+        self,
+        deployments: Mapping[str, Deployment],
+        applications: Mapping[str, ObservedApplication] | None = None,
+        nodes: tuple[ObservedNode, ...] | None = None,
+    ) -> ObservedState:
+        endpoints = await self._store.endpoints()
+        await self._measure_starts(endpoints)
+        return ObservedState(
+            applications=self.observed.applications if applications is None else applications,
+            endpoints=endpoints,
+            failures=await self._store.failures(deployments),
+            nodes=self.observed.nodes if nodes is None else nodes,
+        )
+
+    async def _measure_starts(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Keep what a start took: it is the next start's time left, and the Retry-After of a cold model."""
+        for endpoint in endpoints:
+            if endpoint.state is ReplicaState.READY and endpoint.replica_id not in self._timed:
+                self._timed.add(endpoint.replica_id)
+                seconds = max(0.1, endpoint.state_since - endpoint.started_at)
+                await self._store.put_start_time(endpoint.deployment, seconds)
+        self._timed &= {endpoint.replica_id for endpoint in endpoints}
+
+    async def _tell(self, deployments: Mapping[str, Deployment], observed: ObservedState) -> None:
+        start_times = await self._store.start_times()
+        now = self._clock()
+        statuses = {
+            name: describe(deployment, observed, start_times.get(name), now) for name, deployment in deployments.items()
+        }
+        models = await self._store.models()
+        wanted = {
+            name: catalog_entry(deployment, statuses[name], models.get(deployment.model))
+            for name, deployment in deployments.items()
+        }
+        current = await self._store.catalog()
+        changed = {name: entry for name, entry in wanted.items() if current.get(name) != entry}
+        await self._store.put_catalog(changed, [name for name in current if name not in wanted])
+        if observed != self.observed or statuses != self.statuses or changed:
+            self.observed, self.statuses = observed, statuses
+            self._changes.notify()
+
+
+def _in_words(action: Action) -> str:
+    name = action.deployment.name if hasattr(action, "deployment") else action.name
+    return f"{type(action).__name__} {name}: {action.reason}"

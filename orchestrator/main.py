@@ -1,0 +1,88 @@
+"""The orchestrator process: `python -m orchestrator.main`, configured by `ROUNDHOUSE_ORCHESTRATOR_*` variables."""
+
+import asyncio
+import logging
+import sys
+import time
+
+import uvicorn
+
+from orchestrator.accounts import Accounts
+from orchestrator.api.app import create_app
+from orchestrator.api.context import Context
+from orchestrator.cluster import RayCluster
+from orchestrator.deployments import Deployments
+from orchestrator.errors import RoundhouseError
+from orchestrator.events import Changes
+from orchestrator.host.devices import best_device
+from orchestrator.host.home import Home
+from orchestrator.library.library import Library
+from orchestrator.loop import ReconcileLoop
+from orchestrator.settings import Settings
+from orchestrator.store import Store
+
+_SWEEP_EVERY_S = 3600.0
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Replicas and routers go on without us."""
+    home = Home(settings.home)
+    changes = Changes()
+    cluster = RayCluster(settings.ray_address, settings.ray_namespace)
+    async with Store(settings.store_url) as store:
+        await store.ping()
+        accounts = Accounts(store)
+        await accounts.ensure_admin_key(home.admin_key.read_text().strip())
+        library = Library(store, home.models, changes, best_device)
+        loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
+        context = Context(settings, store, accounts, Deployments(store), library, loop, changes, started_at=time.time())
+        await library.resume()
+        background = [asyncio.create_task(loop.run()), asyncio.create_task(_sweep_sessions(accounts))]
+        try:
+            await _serve_http(context, settings.port)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await library.stop()
+            await asyncio.to_thread(cluster.disconnect)
+
+
+async def _serve_http(context: Context, port: int) -> None:
+    config = uvicorn.Config(
+        create_app(context),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        # Event streams never end by themselves; a stop must not wait for their listeners.
+        timeout_graceful_shutdown=2,
+    )
+    await uvicorn.Server(config).serve()
+
+
+async def _sweep_sessions(accounts: Accounts) -> None:
+    while True:
+        try:
+            await accounts.sweep_expired()
+        except RoundhouseError as error:
+            logging.getLogger("roundhouse").warning("%s", error.message)
+        await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for chatty in ("httpx", "ray", "urllib3", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        # Every value comes from the environment.
+        settings = Settings()  # type: ignore[call-arg]
+        asyncio.run(serve(settings))
+    except RoundhouseError as error:
+        print(error.message, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What people and clients are told of a deployment. PURE."""
+
+from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedState
+from replicas.types import Endpoint, EngineKind, ReplicaState
+from router.types import CatalogEntry, ModelStatus
+
+_DEFAULT_START_S = {EngineKind.VLLM: 60.0, EngineKind.SIMULATED: 6.0}
+
+_STATUS_OF = {
+    DeploymentState.STARTING: ModelStatus.STARTING,
+    DeploymentState.READY: ModelStatus.READY,
+    DeploymentState.DEGRADED: ModelStatus.READY,
+    DeploymentState.STOPPED: ModelStatus.STOPPED,
+    DeploymentState.FAILED: ModelStatus.FAILED,
+}
+
+
+def describe(deployment: Deployment, observed: ObservedState, start_s: float | None, now: float) -> DeploymentStatus:
+    """The state of `deployment` in one word and one sentence.
+
+    `start_s` is what the last start of such an engine took, in seconds; None before the first.
+    """
+    mine = [endpoint for endpoint in observed.endpoints if endpoint.deployment == deployment.name]
+    ready = sum(endpoint.state is ReplicaState.READY for endpoint in mine)
+    starting = [endpoint for endpoint in mine if endpoint.state is ReplicaState.STARTING]
+    state, reason = _state_and_reason(deployment, observed, ready, starting)
+    eta_s = None
+    if state is DeploymentState.STARTING:
+        expected_s = start_s if start_s is not None else _DEFAULT_START_S[deployment.engine]
+        since = min((endpoint.started_at for endpoint in starting), default=now)
+        eta_s = max(1.0, expected_s - (now - since))
+    return DeploymentStatus(
+        state=state, reason=reason, ready_replicas=ready, starting_replicas=len(starting), eta_s=eta_s
+    )
+
+
+def _state_and_reason(
+    deployment: Deployment, observed: ObservedState, ready: int, starting: list[Endpoint]
+) -> tuple[DeploymentState, str]:
+    """Ordered early returns: what serves comes first, then what failed, then what is on its way."""
+    wanted = deployment.replicas
+    if wanted == 0:
+        return DeploymentState.STOPPED, "scaled to zero; scale it up to serve it"
+    if ready >= wanted:
+        return DeploymentState.READY, f"{ready} of {wanted} replicas ready"
+    failure = observed.failures.get(deployment.name)
+    application = observed.applications.get(deployment.name)
+    gave_up = application is not None and application.status == "DEPLOY_FAILED"
+    if ready:
+        why = f": {failure.reason}" if failure else ""
+        return DeploymentState.DEGRADED, f"{ready} of {wanted} replicas ready{why}"
+    if failure is not None and failure.at >= deployment.updated_at and (failure.permanent or gave_up):
+        return DeploymentState.FAILED, failure.reason
+    if gave_up and application is not None:
+        return DeploymentState.FAILED, application.message or "Ray Serve gave up starting it; see the replica's log"
+    if starting:
+        return DeploymentState.STARTING, starting[0].detail or "the engine is starting"
+    shortage = _shortage(deployment, observed)
+    if shortage:
+        return DeploymentState.STARTING, shortage
+    return DeploymentState.STARTING, "waiting for Ray to start the replica"
+
+
+def _shortage(deployment: Deployment, observed: ObservedState) -> str:
+    """Why no node can take a replica, or nothing."""
+    alive = [node for node in observed.nodes if node.alive]
+    if not alive:
+        return ""
+    if deployment.gpus_per_replica > 0:
+        if any(node.gpus_free >= deployment.gpus_per_replica for node in alive):
+            return ""
+        free = " + ".join(f"{node.gpus_free:g}" for node in alive)
+        return f"waiting for {deployment.gpus_per_replica:g} GPUs on one node; free: {free}"
+    if any(node.cpus_free >= deployment.cpus_per_replica for node in alive):
+        return ""
+    free = " + ".join(f"{node.cpus_free:g}" for node in alive)
+    return f"waiting for {deployment.cpus_per_replica:g} CPUs on one node; free: {free}"
+
+
+def catalog_entry(deployment: Deployment, status: DeploymentStatus, model: Model | None) -> CatalogEntry:
+    """What routers and clients are told of this deployment."""
+    simulated = deployment.engine is EngineKind.SIMULATED
+    context = deployment.max_model_len or (model.max_model_len if model else None)
+    return CatalogEntry(
+        name=deployment.name,
+        created=int(deployment.created_at),
+        status=_STATUS_OF[status.state],
+        detail="" if status.state is DeploymentState.READY else status.reason,
+        revision=deployment.revision,
+        max_model_len=context,
+        description="SIMULATED ENGINE: answers are made up, no model is running" if simulated else "",
+        simulated=simulated,
+        retry_after_s=int(status.eta_s or 10),
+    )

@@ -1,0 +1,188 @@
+"""The durable state behind a Redis protocol: the one file of the orchestrator that talks to the store."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from orchestrator.errors import StoreUnavailableError
+from orchestrator.types import DEPLOYMENTS_KEY, LOGIN_TOKEN_PREFIX, MODELS_KEY, START_TIMES_KEY, Deployment, Model
+from replicas.types import (
+    CHANGES_CHANNEL,
+    ENDPOINT_IDS_KEY,
+    Endpoint,
+    ReplicaFailure,
+    ReplicaSpec,
+    endpoint_key,
+    failure_key,
+    spec_key,
+)
+from router.types import CATALOG_KEY, CREDENTIALS_KEY, CatalogEntry, Credential
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+class Store:
+    """Typed access to the store. Every method raises `StoreUnavailableError` when it cannot be reached."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(url, health_check_interval=15)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        await self._call("PING")
+
+    # Models and deployments
+
+    async def models(self) -> dict[str, Model]:
+        return await self._records(MODELS_KEY, Model)
+
+    async def put_model(self, model: Model) -> None:
+        await self._put(MODELS_KEY, model.name, model)
+
+    async def delete_model(self, name: str) -> None:
+        await self._call("HDEL", MODELS_KEY, name)
+
+    async def deployments(self) -> dict[str, Deployment]:
+        return await self._records(DEPLOYMENTS_KEY, Deployment)
+
+    async def put_deployment(self, deployment: Deployment, spec: ReplicaSpec) -> None:
+        """Write a deployment and what its replicas will load, in one transaction."""
+        await self._transaction(
+            ("HSET", DEPLOYMENTS_KEY, deployment.name, msgspec.json.encode(deployment)),
+            ("SET", spec_key(deployment.name), msgspec.json.encode(spec)),
+            ("DEL", failure_key(deployment.name)),
+        )
+
+    async def delete_deployment(self, name: str) -> None:
+        """Forget a deployment. The spec stays until its replicas are gone: one that is starting may still read it."""
+        await self._transaction(
+            ("HDEL", DEPLOYMENTS_KEY, name),
+            ("HDEL", CATALOG_KEY, name),
+            ("DEL", failure_key(name)),
+            ("EXPIRE", spec_key(name), 3600),
+            ("PUBLISH", CHANGES_CHANNEL, "catalog"),
+        )
+
+    # What replicas report
+
+    async def endpoints(self) -> tuple[Endpoint, ...]:
+        """Replicas whose lease holds. Ids of ended leases are swept from the index on the way."""
+        ids = sorted(cast("set[bytes]", await self._call("SMEMBERS", ENDPOINT_IDS_KEY)))
+        if not ids:
+            return ()
+        values = await self._call("MGET", *(endpoint_key(each.decode()) for each in ids))
+        ended = [each for each, value in zip(ids, values, strict=True) if value is None]
+        if ended:
+            await self._call("SREM", ENDPOINT_IDS_KEY, *ended)
+        return tuple(msgspec.json.decode(value, type=Endpoint) for value in values if value is not None)
+
+    async def failures(self, deployments: Iterable[str]) -> dict[str, ReplicaFailure]:
+        names = list(deployments)
+        if not names:
+            return {}
+        values = await self._call("MGET", *(failure_key(name) for name in names))
+        return {
+            name: msgspec.json.decode(value, type=ReplicaFailure)
+            for name, value in zip(names, values, strict=True)
+            if value is not None
+        }
+
+    async def start_times(self) -> dict[str, float]:
+        raw = cast("dict[bytes, bytes]", await self._call("HGETALL", START_TIMES_KEY))
+        return {name.decode(): float(value) for name, value in raw.items()}
+
+    async def put_start_time(self, name: str, seconds: float) -> None:
+        await self._call("HSET", START_TIMES_KEY, name, f"{seconds:.3f}")
+
+    # What routers read
+
+    async def catalog(self) -> dict[str, CatalogEntry]:
+        return await self._records(CATALOG_KEY, CatalogEntry)
+
+    async def put_catalog(self, entries: Mapping[str, CatalogEntry], gone: Iterable[str]) -> None:
+        commands: list[tuple[Any, ...]] = [
+            ("HSET", CATALOG_KEY, name, msgspec.json.encode(entry)) for name, entry in entries.items()
+        ]
+        commands += [("HDEL", CATALOG_KEY, name) for name in gone]
+        if commands:
+            await self._transaction(*commands, ("PUBLISH", CHANGES_CHANNEL, "catalog"))
+
+    async def credentials(self) -> dict[str, Credential]:
+        return await self._records(CREDENTIALS_KEY, Credential)
+
+    async def credential(self, digest: str) -> Credential | None:
+        value = await self._call("HGET", CREDENTIALS_KEY, digest)
+        return None if value is None else msgspec.json.decode(value, type=Credential)
+
+    async def put_credential(self, digest: str, credential: Credential) -> None:
+        await self._transaction(
+            ("HSET", CREDENTIALS_KEY, digest, msgspec.json.encode(credential)),
+            ("PUBLISH", CHANGES_CHANNEL, "credentials"),
+        )
+
+    async def delete_credentials(self, digests: Iterable[str]) -> None:
+        gone = list(digests)
+        if gone:
+            await self._transaction(("HDEL", CREDENTIALS_KEY, *gone), ("PUBLISH", CHANGES_CHANNEL, "credentials"))
+
+    # One-time login
+
+    async def put_login_token(self, digest: str, ttl_s: int) -> None:
+        await self._call("SET", LOGIN_TOKEN_PREFIX + digest, "1", "EX", ttl_s)
+
+    async def take_login_token(self, digest: str) -> bool:
+        """True once for each token that was put and has not expired."""
+        return await self._call("GETDEL", LOGIN_TOKEN_PREFIX + digest) is not None
+
+    # Changes
+
+    async def changes(self) -> AsyncIterator[str]:
+        """Names of what changed, as it changes. Ends with StoreUnavailableError when the store goes away."""
+        try:
+            async with aclosing(self._redis.pubsub()) as pubsub:
+                await pubsub.subscribe(CHANGES_CHANNEL)
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        yield message["data"].decode()
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+    async def _records(self, key: str, kind: type[Record]) -> dict[str, Record]:
+        raw = cast("dict[bytes, bytes]", await self._call("HGETALL", key))
+        return {name.decode(): msgspec.json.decode(value, type=kind) for name, value in sorted(raw.items())}
+
+    async def _put(self, key: str, field: str, record: msgspec.Struct) -> None:
+        await self._call("HSET", key, field, msgspec.json.encode(record))
+
+    async def _call(self, *command: Any) -> Any:
+        try:
+            return await self._redis.execute_command(*command)
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def _transaction(self, *commands: tuple[Any, ...]) -> None:
+        try:
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"The store cannot be reached ({error}). Models keep answering; changes wait until it is back."
+    )

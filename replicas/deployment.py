@@ -1,0 +1,96 @@
+"""The replica as Ray Serve runs it. The only file of this package that imports Ray.
+
+Ray Serve places replicas, restarts them and stops them. No request passes through it: each replica has its own HTTP
+server, which routers reach directly.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import serve
+
+from replicas.node import read_node_config
+from replicas.replica import Place, ReplicaLife
+
+HEALTH_CHECK_PERIOD_S = 10.0
+HEALTH_CHECK_TIMEOUT_S = 30.0
+CONSTRUCTOR_TRIES = 3
+DRAIN_MARGIN_S = 20.0
+"""On top of the drain deadline, before Serve kills a stopping replica: what server and engine take to end."""
+_log = logging.getLogger(__name__)
+
+
+class Replica:
+    """The deployment's class. Not decorated, so that Ray carries it by name and not by value."""
+
+    async def __init__(self, deployment_name: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        """Start the replica of `deployment_name` that the store asks for now; return when it is ready.
+
+        Raises `ReplicaError` with the failure recorded in the store and nothing left behind.
+        """
+        config = read_node_config()
+        context = ray.get_runtime_context()
+        place = Place(
+            address=config.node_address or ray.util.get_node_ip_address(),
+            node_id=context.get_node_id(),
+            gpus=tuple(context.get_accelerator_ids().get("GPU", ())),
+        )
+        self._life = ReplicaLife(deployment_name, config.store_url, place)
+        await self._life.start()
+        self._last_rites = asyncio.create_task(_exit_when_condemned(self._life))
+
+    async def check_health(self) -> None:
+        """Called by Serve each `HEALTH_CHECK_PERIOD_S`. Raises `EngineUnhealthyError`."""
+        self._life.check_health()
+
+    async def __del__(self) -> None:
+        """Called once by Serve before it ends the actor: leave the routers' tables, drain, stop."""
+        life = getattr(self, "_life", None)
+        if life is not None:
+            await life.stop()
+
+
+async def _exit_when_condemned(life: ReplicaLife) -> None:
+    """End the process: Serve replaces a dead actor at its next look, a sick one only after three."""
+    await life.condemned.wait()
+    _log.error("Replica %s ends itself: its engine is lost.", life.replica_id)
+    os._exit(1)
+
+
+def serve_deployment_name(spec_digest: str) -> str:
+    """Name of the Serve deployment that runs the spec with this digest: what `serve.status()` shows as applied."""
+    return f"replica-{spec_digest[:8]}"
+
+
+def replica_application(
+    deployment: str,
+    *,
+    spec_digest: str,
+    num_replicas: int,
+    num_cpus: float,
+    num_gpus: float,
+    drain_deadline_s: float,
+    resources: Mapping[str, float] | None = None,
+) -> serve.Application:
+    """The Serve application that runs `num_replicas` replicas of `deployment`, one engine each.
+
+    `num_cpus`, `num_gpus` and `resources` (Ray's custom ones) are what one replica asks of its node. The spec itself
+    is not part of it: each replica reads it from the store when it starts.
+    """
+    options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": dict(resources or {})}
+    return serve.deployment(  # type: ignore[no-any-return]  # ray is untyped here
+        Replica,
+        name=serve_deployment_name(spec_digest),
+        num_replicas=num_replicas,
+        ray_actor_options=options,
+        max_constructor_retry_count=CONSTRUCTOR_TRIES,
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
+        health_check_timeout_s=HEALTH_CHECK_TIMEOUT_S,
+        graceful_shutdown_timeout_s=drain_deadline_s + DRAIN_MARGIN_S,
+        # Serve counts only its own requests, of which there are none.
+        graceful_shutdown_wait_loop_s=0.1,
+    ).bind(deployment)

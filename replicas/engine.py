@@ -1,0 +1,63 @@
+"""What a replica needs of an inference engine, whatever makes the tokens."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from starlette.types import ASGIApp
+
+from replicas.types import EngineKind, EngineLoad, ReplicaSpec
+
+Progress = Callable[[str], None]
+"""Takes a short sentence on what a starting engine is doing now. Must not block."""
+
+
+class Engine(Protocol):
+    """One engine in this process: started once, stopped once."""
+
+    @property
+    def app(self) -> ASGIApp:
+        """The engine's HTTP surface (OpenAI's and more). Only after `start`; it does no authentication."""
+        ...
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Context length in tokens, as the engine decided it. None before `start`."""
+        ...
+
+    @property
+    def dead(self) -> bool:
+        """True once the engine can never generate again. Cheap; from any thread."""
+        ...
+
+    async def start(self, spec: ReplicaSpec, progress: Progress) -> None:
+        """Build the engine. May block the event loop for its whole length (vLLM does).
+
+        Raises `EngineStartError`, and then leaves no process or memory behind.
+        """
+        ...
+
+    def load(self) -> EngineLoad:
+        """What the engine is doing now. Cheap (no I/O, no lock held long); from any thread."""
+        ...
+
+    async def generate_one(self) -> None:
+        """Generate one token. Raises `EngineUnhealthyError` when the engine is dead.
+
+        Waits as long as the engine hangs; the caller keeps the time.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End the engine and its processes; requests still in it fail. Safe to call twice or before `start`."""
+        ...
+
+
+def make_engine(kind: EngineKind) -> Engine:
+    """An engine of `kind`, not started. Imports only what that kind needs."""
+    if kind is EngineKind.SIMULATED:
+        from replicas.simulated_engine import SimulatedEngine
+
+        return SimulatedEngine()
+    from replicas.vllm_engine import VllmEngine
+
+    return VllmEngine()

@@ -1,0 +1,223 @@
+"""One replica's life: load the spec, start the engine, serve, prove that it lives, drain, go.
+
+Knows nothing of Ray; `deployment.py` hands it to Ray Serve.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from replicas.engine import Engine, make_engine
+from replicas.errors import EngineStartError, EngineUnhealthyError, ReplicaError
+from replicas.lease import LeaseKeeper
+from replicas.lifecycle import (
+    CanaryAction,
+    CanaryMemory,
+    Event,
+    Phase,
+    canary_answered,
+    drain_done,
+    look,
+    step,
+)
+from replicas.server import ReplicaServer
+from replicas.types import Endpoint, EngineLoad, ReplicaFailure, ReplicaSpec, ReplicaState
+
+_SPEC_PATIENCE_S = 120.0
+_WATCH_S = 1.0
+_WARM_UP_TIMEOUT_S = 300.0
+_log = logging.getLogger(__name__)
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where a replica runs."""
+
+    address: str
+    """Address that routers reach and the replica listens on."""
+    node_id: str = ""
+    gpus: tuple[str, ...] = ()
+
+
+class ReplicaLife:
+    """Runs one replica in the current event loop. `start` once, then `stop` once."""
+
+    def __init__(self, deployment: str, store_url: str, place: Place) -> None:
+        self.replica_id = f"{deployment}-{secrets.token_hex(3)}"
+        self._deployment = deployment
+        self._place = place
+        self._keeper = LeaseKeeper(store_url)
+        self._phase = Phase.STARTING
+        self._spec: ReplicaSpec | None = None
+        self._engine: Engine | None = None
+        self._server: ReplicaServer | None = None
+        self._canary = CanaryMemory(alive_at=0.0)
+        self._canary_task: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
+        self._illness: str | None = None
+        self.condemned = asyncio.Event()
+        """Set when the engine will never serve again: the lease is withdrawn, and the process should end."""
+
+    async def start(self) -> None:
+        """Load the spec and serve it. Raises what failed, with the failure recorded and nothing left behind."""
+        try:
+            self._spec = await self._keeper.fetch_spec(self._deployment, _SPEC_PATIENCE_S)
+            await self._serve(self._spec)
+        # The top of a start: whatever went wrong must be recorded and cleared away, a cancellation too.
+        except BaseException as error:
+            self._phase = step(self._phase, Event.START_FAILED)
+            await self._record(error)
+            await self._clear_away()
+            raise
+
+    async def _serve(self, spec: ReplicaSpec) -> None:
+        endpoint = self._first_endpoint(spec)
+        await self._keeper.hold(endpoint, self._vitals)
+        self._engine = make_engine(spec.engine)
+        await self._engine.start(spec, self._tell)
+        self._tell("Warming up")
+        await self._warm_up(self._engine)
+        self._server = ReplicaServer(self._engine.app, endpoint.token)
+        port = await self._server.start(self._place.address)
+        now = time.monotonic()
+        self._canary = CanaryMemory(alive_at=now, tokens_total=self._engine.load().generation_tokens_total)
+        self._watch_task = asyncio.create_task(self._watch(self._engine))
+        self._enter(Event.ENGINE_STARTED, port=port, max_model_len=self._engine.max_model_len, detail="")
+
+    def _first_endpoint(self, spec: ReplicaSpec) -> Endpoint:
+        now = time.time()
+        return Endpoint(
+            replica_id=self.replica_id,
+            deployment=spec.deployment,
+            model=spec.model,
+            revision=spec.revision,
+            engine=spec.engine,
+            state=ReplicaState.STARTING,
+            detail="Starting",
+            host=self._place.address,
+            token=secrets.token_urlsafe(32),
+            node_id=self._place.node_id,
+            gpus=self._place.gpus,
+            pid=os.getpid(),
+            max_model_len=spec.max_model_len,
+            started_at=now,
+            state_since=now,
+        )
+
+    async def _warm_up(self, engine: Engine) -> None:
+        try:
+            async with asyncio.timeout(_WARM_UP_TIMEOUT_S):
+                await engine.generate_one()
+        except (EngineUnhealthyError, TimeoutError) as error:
+            raise EngineStartError(
+                "The engine loaded the model but did not generate its first token. The replica's log has the details; "
+                "try a smaller max_model_len.",
+                permanent=False,
+            ) from error
+
+    def _tell(self, detail: str) -> None:
+        self._keeper.update(detail=detail)
+
+    def _enter(self, event: Event, **fields: Any) -> None:
+        before, self._phase = self._phase, step(self._phase, event)
+        if self._phase is not before and self._phase is not Phase.GONE:
+            self._keeper.update(state=ReplicaState(self._phase), state_since=time.time(), **fields)
+
+    def _vitals(self) -> tuple[int, EngineLoad]:
+        engine, server = self._engine, self._server
+        return (server.in_flight if server else 0), (engine.load() if engine else EngineLoad())
+
+    async def _record(self, error: BaseException) -> None:
+        reason = str(error) if isinstance(error, ReplicaError) else f"The replica failed to start: {error!r}."
+        if isinstance(error, asyncio.CancelledError):
+            return  # told to stop while starting: nothing failed
+        _log.error("Replica %s failed: %s", self.replica_id, reason)
+        failure = ReplicaFailure(
+            replica_id=self.replica_id,
+            deployment=self._deployment,
+            revision=self._spec.revision if self._spec else "",
+            reason=reason,
+            permanent=isinstance(error, EngineStartError) and error.permanent,
+            at=time.time(),
+        )
+        await self._keeper.record_failure(failure)
+
+    # --- while it serves ---
+
+    def check_health(self) -> None:
+        """Raise `EngineUnhealthyError` if the engine is dead or a canary is overdue; send a canary when due."""
+        if self._illness is None and self._engine is not None and self._spec is not None:
+            self._illness = self._examine(self._engine, self._spec)
+        if self._illness is not None:
+            raise EngineUnhealthyError(self._illness)
+
+    def _examine(self, engine: Engine, spec: ReplicaSpec) -> str | None:
+        if engine.dead:
+            return "The engine's process has died. The replica is started again."
+        action, self._canary = look(
+            self._canary,
+            tokens_total=engine.load().generation_tokens_total,
+            now=time.monotonic(),
+            interval_s=spec.canary_interval_s,
+            timeout_s=spec.canary_timeout_s,
+        )
+        if action is CanaryAction.GENERATE:
+            self._canary_task = asyncio.create_task(self._generate_canary(engine))
+        if action is CanaryAction.CONDEMN:
+            return f"The engine has generated nothing for {spec.canary_timeout_s:.0f} s. The replica is started again."
+        return None
+
+    async def _generate_canary(self, engine: Engine) -> None:
+        try:
+            await engine.generate_one()
+        except EngineUnhealthyError as error:
+            self._illness = str(error)
+        else:
+            self._canary = canary_answered(self._canary, time.monotonic())
+
+    async def _watch(self, engine: Engine) -> None:
+        """Look after the engine each second: Serve asks only each 10 s, and acts after three failures.
+
+        A dead engine leaves the routers' tables at once.
+        """
+        while self._illness is None:
+            await asyncio.sleep(_WATCH_S)
+            with contextlib.suppress(EngineUnhealthyError):
+                self.check_health()
+        self._phase = step(self._phase, Event.ENGINE_DIED)
+        await self._keeper.release()
+        await self._record(EngineUnhealthyError(self._illness))
+        self.condemned.set()
+
+    # --- the end ---
+
+    async def stop(self) -> None:
+        """Drain, then end everything. Requests still in flight after `drain_deadline_s` are cut."""
+        self._enter(Event.STOP_REQUESTED, detail="Finishing the requests in flight")
+        if self._phase is Phase.DRAINING and self._server is not None and self._spec is not None:
+            await self._drain(self._server, self._spec.drain_deadline_s)
+        await self._clear_away()
+
+    async def _drain(self, server: ReplicaServer, deadline_s: float) -> None:
+        server.drain()
+        deadline = time.monotonic() + deadline_s
+        while not drain_done(server.in_flight, now := time.monotonic(), deadline):
+            await server.wait_empty(deadline - now)
+        self._enter(Event.DRAINED)
+
+    async def _clear_away(self) -> None:
+        self._phase = Phase.GONE
+        for task in (self._watch_task, self._canary_task):
+            if task is not None:
+                task.cancel()
+        await self._keeper.release()
+        if self._server is not None:
+            await self._server.stop()
+        if self._engine is not None:
+            await self._engine.stop()
+        await self._keeper.close()

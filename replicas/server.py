@@ -1,0 +1,157 @@
+"""The replica's HTTP server: its engine's app behind a bearer token, on a port of the system's choice."""
+
+import asyncio
+import contextlib
+import hmac
+import json
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+KEEP_ALIVE_S = 75
+"""Longer than routers keep an idle connection in their pool, so that it is they who close it."""
+_CLOSE_GRACE_S = 5
+_MAX_REQUEST_ID_BYTES = 200
+
+
+class ReplicaGate:
+    """ASGI middleware around an engine's app: authenticates, counts, and turns requests away while draining.
+
+    Every route needs `Authorization: Bearer <token>` (401 otherwise), the engine's /health, /docs and /metrics too.
+    A request is in flight until the last byte of its answer was handed to the connection.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._authorization = f"Bearer {token}".encode()
+        self.in_flight = 0
+        self.draining = False
+        self._empty = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no engine route of ours speaks WebSocket: refuse rather than guard twice
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = dict(scope["headers"])
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._authorization):
+            await _refuse(send, 401, "invalid_token", "This replica answers only to routers of its own cluster.")
+            return
+        if self.draining:
+            await _refuse(send, 503, "replica_draining", "This replica is stopping. Ask another one.", close=True)
+            return
+        self.in_flight += 1
+        try:
+            await self._app(scope, receive, _with_request_id(send, headers.get(b"x-request-id")))
+        finally:
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self._empty.set()
+
+    async def wait_empty(self, timeout_s: float) -> None:
+        """Return when nothing is in flight, or after `timeout_s` seconds."""
+        while self.in_flight > 0:
+            self._empty.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._empty.wait()
+            except TimeoutError:
+                return
+
+
+def _with_request_id(send: Send, request_id: bytes | None) -> Send:
+    """`send`, adding the caller's x-request-id to the answer unless the app has set one."""
+    if not request_id or len(request_id) > _MAX_REQUEST_ID_BYTES:
+        return send
+
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"x-request-id" for name, _ in headers):
+                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+        await send(message)
+
+    return send_with_id
+
+
+async def _refuse(send: Send, status: int, code: str, text: str, *, close: bool = False) -> None:
+    """Answer with an error in OpenAI's envelope."""
+    body = json.dumps({"error": {"message": text, "type": code, "param": None, "code": code}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves signals alone: in a Serve replica they are Ray's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ReplicaServer:
+    """Serves `app` in the running event loop. Started once, stopped once."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._gate = ReplicaGate(app, token)
+        config = uvicorn.Config(
+            self._gate,
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_CLOSE_GRACE_S,
+        )
+        self._server = _QuietServer(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose last byte has not been sent. From any thread."""
+        return self._gate.in_flight
+
+    async def start(self, host: str) -> int:
+        """Listen on `host`, and return the port once requests are accepted. Raises `OSError` if it cannot listen."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.bind((host, 0))
+        except OSError:
+            listener.close()
+            raise
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started:
+            # uvicorn has no event for it; a start takes a few turns of the loop.
+            await asyncio.wait({self._serving}, timeout=0.01)
+            if self._serving.done():
+                self._serving.result()
+                raise OSError(f"The HTTP server on {host} stopped while starting.")
+        port: int = listener.getsockname()[1]
+        return port
+
+    def drain(self) -> None:
+        """Refuse new requests (503, `connection: close`) from now on; those in flight go on."""
+        self._gate.draining = True
+
+    async def wait_empty(self, timeout_s: float) -> None:
+        """Return when no request is in flight, or after `timeout_s` seconds."""
+        await self._gate.wait_empty(timeout_s)
+
+    async def stop(self) -> None:
+        """Close every connection; a request still in flight gets some seconds, then is cut."""
+        if self._serving is None:
+            return
+        self._gate.draining = True
+        self._server.should_exit = True
+        await asyncio.wait({self._serving})
+        self._serving = None

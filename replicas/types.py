@@ -1,0 +1,137 @@
+"""What a replica reads and what it publishes. PURE: plain data, no I/O.
+
+Records are JSON in the store (never pickle). The writer of each key stands beside it; everyone else reads.
+Times are Unix seconds as floats.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct, field
+
+ENDPOINT_IDS_KEY = "roundhouse:endpoint-ids"
+"""Set of replica ids. Writer: replicas add, the orchestrator removes those whose lease has ended."""
+CHANGES_CHANNEL = "roundhouse:changes"
+"""Pub/sub channel. A message names what changed (`endpoints`, `catalog`, `credentials`); readers read it again."""
+
+
+def endpoint_key(replica_id: str) -> str:
+    """Key of an `Endpoint` record, set with an expiry: the lease. Writer: the replica."""
+    return f"roundhouse:endpoint:{replica_id}"
+
+
+def spec_key(deployment: str) -> str:
+    """Key of the `ReplicaSpec` that a replica of `deployment` must load when it starts. Writer: the orchestrator."""
+    return f"roundhouse:spec:{deployment}"
+
+
+def failure_key(deployment: str) -> str:
+    """Key of the newest `ReplicaFailure` of `deployment`, kept for an hour. Writer: its replicas."""
+    return f"roundhouse:failure:{deployment}"
+
+
+class EngineKind(StrEnum):
+    VLLM = "vllm"
+    SIMULATED = "simulated"
+
+
+class ReplicaState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class SimulationSettings(Struct, frozen=True, kw_only=True):
+    """How the simulated engine behaves. Times grow with load as a real engine's do."""
+
+    start_s: float = 0.0
+    """Time between start and ready."""
+    prefill_tokens_per_s: float = 8000.0
+    inter_token_s: float = 0.02
+    """Time between two tokens of one request when it runs alone."""
+    inter_token_per_running_s: float = 0.0005
+    """Added to `inter_token_s` for each further running request."""
+    kv_capacity_tokens: int = 65536
+    block_tokens: int = 16
+    max_running: int = 64
+
+
+class ReplicaSpec(Struct, frozen=True, kw_only=True):
+    """What one replica of a deployment serves, as the orchestrator wants it now."""
+
+    deployment: str
+    model: str
+    """Public model name; the engine answers to it."""
+    engine: EngineKind
+    revision: str
+    """Digest of the weights' manifest."""
+    weights_path: str = ""
+    """Folder that holds the revision. Empty for the simulated engine."""
+    max_model_len: int | None = None
+    """Context length in tokens; None leaves it to the engine."""
+    gpus_per_replica: float = 0
+    """0 serves on the CPU."""
+    cpu_threads: int | None = None
+    """OpenMP threads of an engine on the CPU; None takes every core that the replica may use."""
+    kv_cache_bytes: int | None = None
+    """KV cache of an engine on the CPU; None takes the engine's measure of the machine."""
+    engine_args: dict[str, Any] = field(default_factory=dict)
+    """Further vLLM engine arguments, by their Python names."""
+    drain_deadline_s: float = 60.0
+    """How long in-flight requests may take to end once the replica is told to stop."""
+    canary_interval_s: float = 30.0
+    canary_timeout_s: float = 60.0
+    """A generation of one token that takes longer than this makes the replica unhealthy."""
+    simulation: SimulationSettings = field(default_factory=SimulationSettings)
+
+
+class EngineLoad(Struct, frozen=True, kw_only=True):
+    """What an engine says of itself at one moment."""
+
+    running: int = 0
+    waiting: int = 0
+    kv_usage: float = 0.0
+    """Share of the KV cache in use, 0 to 1."""
+    prompt_tokens_total: int = 0
+    generation_tokens_total: int = 0
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """A replica as the rest of the cluster sees it; valid while its lease lasts."""
+
+    replica_id: str
+    deployment: str
+    model: str
+    revision: str
+    engine: EngineKind
+    state: ReplicaState
+    detail: str = ""
+    """What a starting replica is doing now, in words for a person."""
+    host: str
+    port: int = 0
+    """0 until the replica listens."""
+    token: str = ""
+    """Bearer token that every request to this replica must carry. Made by the replica at its start."""
+    node_id: str = ""
+    gpus: tuple[str, ...] = ()
+    """Accelerator ids; empty on the CPU."""
+    pid: int = 0
+    max_model_len: int | None = None
+    in_flight: int = 0
+    """Requests inside the replica's HTTP server."""
+    load: EngineLoad = EngineLoad()
+    started_at: float
+    state_since: float
+
+
+class ReplicaFailure(Struct, frozen=True, kw_only=True):
+    """Why a replica could not start or had to stop."""
+
+    replica_id: str
+    deployment: str
+    revision: str
+    reason: str
+    """A sentence that a user understands and what to do."""
+    permanent: bool
+    """True when trying again with the same spec cannot help (not a model, unknown architecture)."""
+    at: float

@@ -1,0 +1,231 @@
+"""vLLM in this process: its own engine client and its own HTTP surface, built as `vllm serve` builds them.
+
+The only file that imports vLLM, and only inside functions: importing it takes seconds and reads the environment that
+`start` sets first.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import uuid
+from argparse import Namespace
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from replicas.engine import Progress
+from replicas.errors import EngineStartError, EngineUnhealthyError
+from replicas.log_tail import LogTail
+from replicas.parent_death import die_with_parent
+from replicas.stats import StepReport, add, combine, settle
+from replicas.types import EngineLoad, ReplicaSpec
+from replicas.vllm_failures import explain, unknown_architecture
+from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment, usable_cores
+
+
+class VllmEngine:
+    """The `Engine` that serves for real, on a GPU or a CPU."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+        self._app: ASGIApp | None = None
+        self._recorders: list[_LoadRecorder] = []
+        self._max_model_len: int | None = None
+
+    @property
+    def app(self) -> ASGIApp:
+        if self._app is None:
+            raise RuntimeError("start() has not finished")
+        return self._app
+
+    @property
+    def max_model_len(self) -> int | None:
+        return self._max_model_len
+
+    @property
+    def dead(self) -> bool:
+        return self._client is not None and bool(self._client.errored)
+
+    async def start(self, spec: ReplicaSpec, progress: Progress) -> None:
+        progress("Checking the model's files")
+        architectures = check_weights(spec.weights_path)
+        _set_environment(environment(spec, usable_cores()))
+        progress("Loading vLLM")
+        _require_known_architecture(architectures)
+        log = LogTail()
+        try:
+            args = _parse_arguments(engine_arguments(spec))
+            progress("Starting the engine and loading the weights")
+            self._client = _build_client(args, self._add_recorder)
+            await self._client.reset_mm_cache()
+            progress("Opening the engine's HTTP surface")
+            self._app = await _build_app(self._client, args)
+        # vLLM raises anything from assertions to pydantic's errors out of its start: this is the top of it.
+        except Exception as error:
+            failure = explain(str(error), log.lines(), on_gpu=spec.gpus_per_replica > 0)
+            await self.stop()
+            raise failure from error
+        self._max_model_len = int(self._client.model_config.max_model_len)
+
+    def _add_recorder(self, vllm_config: Any, engine_index: int = 0) -> Any:
+        recorder = _LoadRecorder()
+        self._recorders.append(recorder)
+        return _stat_logger(recorder)
+
+    def load(self) -> EngineLoad:
+        if self._client is None:
+            return EngineLoad()
+        total = combine(recorder.load for recorder in self._recorders)
+        return settle(total, self._client.get_num_unfinished_requests())
+
+    async def generate_one(self) -> None:
+        from vllm import SamplingParams, TokensPrompt
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        if "generate" not in await self._client.get_supported_tasks():
+            await self._client.check_health()  # an embedder: its engine core answers, it cannot generate
+            return
+        parameters = SamplingParams(max_tokens=1, temperature=0.0, detokenize=False)
+        try:
+            async for _ in self._client.generate(
+                TokensPrompt(prompt_token_ids=[1]), parameters, request_id=f"canary-{uuid.uuid4().hex}"
+            ):
+                pass
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise EngineUnhealthyError(f"The engine cannot generate any more: {error}") from error
+
+    async def stop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            # It waits for the children in this thread; nothing else has to run in a replica that stops.
+            client.shutdown(timeout=5)
+        _kill_engine_children()
+
+
+class _LoadRecorder:
+    """The latest load of one engine core. Written by the engine's event loop, read from any thread."""
+
+    def __init__(self) -> None:
+        self.load = EngineLoad()
+
+    def record(self, scheduler: Any, iteration: Any) -> None:
+        """Add one step as vLLM reports it (`SchedulerStats`, `IterationStats`; either may be None)."""
+        self.load = add(
+            self.load,
+            StepReport(
+                running=None if scheduler is None else scheduler.num_running_reqs,
+                waiting=0 if scheduler is None else scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs,
+                kv_usage=0.0 if scheduler is None else scheduler.kv_cache_usage,
+                prompt_tokens=0 if iteration is None else iteration.num_prompt_tokens,
+                generation_tokens=0 if iteration is None else iteration.num_generation_tokens,
+            ),
+        )
+
+
+def _stat_logger(recorder: _LoadRecorder) -> Any:
+    """`recorder` as one of vLLM's stat loggers: called after each step with numbers vLLM has made anyway."""
+    from vllm.v1.metrics.loggers import StatLoggerBase
+
+    class Logger(StatLoggerBase):  # type: ignore[misc]  # vLLM is untyped here
+        def __init__(self) -> None: ...
+
+        def record(
+            self,
+            scheduler_stats: Any,
+            iteration_stats: Any,
+            mm_cache_stats: Any = None,
+            engine_idx: int = 0,
+        ) -> None:
+            recorder.record(scheduler_stats, iteration_stats)
+
+        def log_engine_initialized(self) -> None: ...
+
+    return Logger()
+
+
+def _set_environment(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    sys.dont_write_bytecode = False
+
+
+def _require_known_architecture(architectures: list[str]) -> None:
+    """Raise `EngineStartError` unless vLLM, or Transformers on its behalf, can run one of `architectures`."""
+    import transformers
+    import vllm
+
+    supported = set(vllm.ModelRegistry.get_supported_archs())
+    if not any(name in supported or hasattr(transformers, name) for name in architectures):
+        raise unknown_architecture(architectures, f"vLLM {vllm.__version__}")
+
+
+def _parse_arguments(arguments: dict[str, Any]) -> Namespace:
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = make_arg_parser(FlexibleArgumentParser(prog="engine_args", exit_on_error=False))
+    complaints: list[str] = []
+
+    def complain(message: str) -> None:
+        complaints.append(message)
+        raise EngineStartError(
+            f"vLLM does not accept these engine arguments: {message}. Correct engine_args.", permanent=True
+        )
+
+    parser.error = complain
+    args: Namespace = parser.parse_args(command_line(arguments))
+    validate_parsed_serve_args(args)
+    return args
+
+
+def _build_client(args: Namespace, stat_logger_factory: Any) -> Any:
+    """Start the engine's processes and wait until they have loaded the weights. Blocks."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.engine.core import EngineCoreProc
+
+    # vLLM starts its core with this attribute as the target of a new process; ours ties that process to us first.
+    EngineCoreProc.run_engine_core = staticmethod(run_engine_core)
+    engine_args = AsyncEngineArgs.from_cli_args(args)
+    config = engine_args.create_engine_config(UsageContext.OPENAI_API_SERVER)
+    return AsyncLLM.from_vllm_config(
+        vllm_config=config,
+        usage_context=UsageContext.OPENAI_API_SERVER,
+        stat_loggers=[stat_logger_factory],
+        enable_log_requests=False,
+        disable_log_stats=engine_args.disable_log_stats,
+    )
+
+
+def run_engine_core(*args: Any, **kwargs: Any) -> None:
+    """vLLM's engine core, in its own process, tied to the life of ours. Its workers die with it by vLLM's own doing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with_parent(parent.pid)
+    from vllm.v1.engine.core import EngineCoreProc
+
+    EngineCoreProc.run_engine_core(*args, **kwargs)
+
+
+async def _build_app(client: Any, args: Namespace) -> ASGIApp:
+    from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+    from vllm.entrypoints.launchers.app import build_app
+
+    tasks = await client.get_supported_tasks()
+    app = build_app(args, tasks, client.model_config)
+    await init_app_state(client, app.state, args, tasks)
+    return app  # type: ignore[no-any-return]
+
+
+def _kill_engine_children() -> None:
+    """Kill what multiprocessing started for the engine and vLLM has not ended itself."""
+    for child in multiprocessing.active_children():
+        with suppress(ProcessLookupError):
+            os.kill(child.pid or 0, signal.SIGKILL) if child.pid else None
+        child.join(timeout=5)

@@ -1,0 +1,80 @@
+"""What vLLM says when it cannot start, in words for a person. PURE."""
+
+import re
+from collections.abc import Sequence
+
+from replicas.errors import EngineStartError
+
+_ERROR_LINE = re.compile(r"(?:^|[\s\]])((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit)): (.+)$")
+_WRAPPERS = (
+    "Engine core initialization failed",
+    "WorkerProc initialization failed",
+    "Executor failed",
+    "Engine process failed to start",
+    "Server process failed",
+)
+_HOST_MEMORY = re.compile(
+    r"DefaultCPUAllocator|can't allocate memory|Cannot allocate memory|\bMemoryError\b|\bENOMEM\b"
+)
+_GPU_MEMORY = re.compile(
+    r"CUDA out of memory|OutOfMemoryError|Free memory on device|CUDA error: out of memory|HIP out of memory"
+)
+_CACHE_TOO_SMALL = re.compile(r"KV cache is needed|No available memory for the cache blocks|larger than the available")
+_KILLED = re.compile(r"'EngineCore[^']*': -9\b")
+
+
+def root_cause(lines: Sequence[str]) -> str:
+    """The last line of a log that names an exception and is not one of vLLM's wrappers around it; empty if none."""
+    for line in reversed(lines):
+        match = _ERROR_LINE.search(line.rstrip())
+        if match and not any(wrapper in match[2] for wrapper in _WRAPPERS):
+            return f"{match[1].rpartition('.')[2]}: {match[2].strip()}"
+    return ""
+
+
+def explain(error: str, log: Sequence[str], *, on_gpu: bool) -> EngineStartError:
+    """The failure that `error` (of the replica's process) and `log` (of the engine's processes) tell of.
+
+    `permanent` only where the same spec on the same machine must fail again.
+    """
+    cause = root_cause(log) or error.strip().splitlines()[-1] if (log or error.strip()) else ""
+    text = f"{error}\n{cause}"
+    if _CACHE_TOO_SMALL.search(text):
+        lower = "raise the GPU share" if on_gpu else "raise kv_cache_bytes"
+        return EngineStartError(
+            "The context does not fit into the memory left for the KV cache: lower max_model_len or "
+            f"{lower}. ({cause})",
+            permanent=True,
+        )
+    if _GPU_MEMORY.search(text):
+        return EngineStartError(
+            "The GPU ran out of memory while the model was loading: stop another model on it, lower max_model_len or "
+            f"gpu_memory_utilization, or give the replica more GPUs. ({cause})",
+            permanent=False,
+        )
+    if _HOST_MEMORY.search(text):
+        return EngineStartError(
+            "The machine ran out of memory while the model was loading: stop another model, lower kv_cache_bytes or "
+            f"max_model_len, or take a smaller model. ({cause})",
+            permanent=False,
+        )
+    if _KILLED.search(text):
+        return EngineStartError(
+            "The engine was killed while it loaded, most likely because the machine ran out of memory: stop another "
+            "model, lower kv_cache_bytes, or take a smaller model.",
+            permanent=False,
+        )
+    return EngineStartError(
+        f"The engine could not load the model: {cause or 'it gave no reason'}. The replica's log has the details.",
+        permanent=False,
+    )
+
+
+def unknown_architecture(architectures: Sequence[str], engine: str) -> EngineStartError:
+    """The failure of a model that no part of `engine` (name and version) can run."""
+    names = ", ".join(architectures)
+    return EngineStartError(
+        f"{engine} does not know the architecture {names}. Choose a model whose architecture it supports, or install "
+        "a newer vLLM on the nodes.",
+        permanent=True,
+    )

@@ -1,0 +1,1 @@
+"""The public port: authentication, choice of replica and byte pass-through."""

@@ -1,0 +1,109 @@
+"""Which headers go where, and the bytes of a head. PURE.
+
+Nothing that a client sends can pass as ours: its credentials and every `x-roundhouse-*` stop here, and the same
+holds for what a replica sends back.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names in lower case, as parsed."""
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+_OURS = b"x-roundhouse-"
+_KEPT_BY_ROUTER = HOP_BY_HOP | {
+    b"host",
+    b"content-length",
+    b"expect",
+    b"authorization",
+    b"x-api-key",
+    b"cookie",
+    b"origin",
+    b"referer",
+    b"x-request-id",
+    # Of no use to a replica, and a way to lie to one.
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+}
+_DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"content-length", b"x-request-id", b"set-cookie", b"server"}
+_DROPPED_PREFIXES = (_OURS, b"access-control-")
+_SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
+
+
+def connection_tokens(value: bytes) -> set[bytes]:
+    """Names in a `connection` header, in lower case."""
+    return {token.strip().lower() for token in value.split(b",")}
+
+
+def split_request_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], bytes]:
+    """Parts a client's headers into those that the router reads and the lines that go on to the replica.
+
+    Of a name that the router reads, the first one counts.
+    """
+    kept: dict[bytes, bytes] = {}
+    lines: list[bytes] = []
+    for name, value in headers:
+        if name in _KEPT_BY_ROUTER or name.startswith(_OURS):
+            kept.setdefault(name, value)
+        else:
+            lines.append(b"%b: %b\r\n" % (name, value))
+    if b"connection" in kept:
+        named = connection_tokens(kept[b"connection"]) - {b"close", b"keep-alive"}
+        if named:
+            lines = [line for line in lines if line.partition(b":")[0] not in named]
+    return kept, b"".join(lines)
+
+
+def sane_request_id(value: bytes | None) -> bytes | None:
+    """The client's request id if it is short and plain enough for logs and headers."""
+    if value is not None and _SANE_REQUEST_ID.fullmatch(value):
+        return value
+    return None
+
+
+def request_head(target: bytes, replica_head: bytes, lines: bytes, request_id: bytes, body_bytes: int) -> bytes:
+    """Head of the request to a replica."""
+    return b"POST %b HTTP/1.1\r\n%bx-request-id: %b\r\ncontent-length: %d\r\n%b\r\n" % (
+        target,
+        replica_head,
+        request_id,
+        body_bytes,
+        lines,
+    )
+
+
+def answer_lines(headers: Headers) -> bytes:
+    """Header lines of a replica's answer that go on to the client: no framing, nothing that is ours to say."""
+    named: set[bytes] = set()
+    for name, value in headers:
+        if name == b"connection":
+            named |= connection_tokens(value)
+    return b"".join(
+        [
+            b"%b: %b\r\n" % (name, value)
+            for name, value in headers
+            if name not in _DROPPED_FROM_ANSWER and name not in named and not name.startswith(_DROPPED_PREFIXES)
+        ]
+    )
+
+
+def header_safe(value: str) -> bytes:
+    """`value` as a header value: whatever could end a line or is not ASCII becomes `?`."""
+    return re.sub(rb"[^\x20-\x7e]", b"?", value.encode("ascii", "replace"))

@@ -1,0 +1,381 @@
+"""The hot path: uvicorn's protocol, which carries inference requests itself and leaves the rest to the ASGI app.
+
+A request for a path in `ROUTES` never becomes an ASGI call: its bytes go from this connection to a replica's and
+back (FACTS: five times what ASGI and an HTTP client carry). uvicorn keeps accepting, TLS, signals and drain.
+"""
+
+import asyncio
+from enum import Enum, auto
+from typing import Any
+
+import httptools
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from router.core import Core
+from router.errors import HEADERS_TOO_LARGE, MALFORMED_HTTP, REQUEST_TIMEOUT, Refusal, body_too_large
+from router.exchange import Exchange
+from router.features import ROUTES, Route
+from router.headers import connection_tokens, sane_request_id, split_request_headers
+
+_LINGER_S = 2.0
+"""How long a client may go on sending after a refusal in mid-request, so that it reads the answer before a reset."""
+_EVENT_STREAM_GRACE_S = 0.5
+_PIPELINE_PAUSES_AT = 8
+_NO_ROUTE = Route("")
+
+
+class _Phase(Enum):
+    """What is read next."""
+
+    IDLE = auto()
+    HEAD = auto()
+    BODY = auto()
+    ANSWERING = auto()
+    CLOSING = auto()
+
+
+class RouterProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        core: Core,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.core = core
+        self._settings = core.settings
+        self._current: Exchange | RequestResponseCycle | None = None
+        """Whose answer is being written."""
+        self._advancing = False
+        self._stopping = False
+        self._input_open = True
+        """False once nothing more of what the client sends will be read as a request."""
+        self._phase = _Phase.IDLE
+        self._deadline = self.loop.time() + self._settings.header_timeout_s
+        self._stalled_bytes = 0
+        """Bytes read since something came of them."""
+        self._body_bytes = 0
+        """Bytes of the body since the deadline was last moved."""
+        self._upgrading = False
+
+    # ClientSide
+
+    @property
+    def write_paused(self) -> bool:
+        """The client reads more slowly than we write."""
+        return self.flow.write_paused
+
+    def general_lines(self) -> bytes:
+        """Header lines of every answer that is made here: the date."""
+        return b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+
+    def is_last(self) -> bool:
+        """The server stops and nothing waits behind this answer."""
+        return self._stopping and not self.pipeline
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """The answer is written in full."""
+        if exchange.close:
+            self._input_open = False
+            self._phase = _Phase.CLOSING
+            if exchange.more_body and self.transport.can_write_eof() and not self.transport.is_closing():
+                self.transport.write_eof()
+                self._deadline = self.loop.time() + _LINGER_S
+            else:
+                self.transport.close()
+        self.on_response_complete()
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.core.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.core.connections.discard(self)
+        self._drop_requests()
+        if isinstance(self.cycle, Exchange):
+            self.cycle = None
+        super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """A client that closes its half has gone: what runs for it ends now, not at the next write."""
+        if isinstance(self._current, Exchange):
+            self._drop_requests()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._input_open:
+            return
+        self._stalled_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_without_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError as exc:
+            raise (exc.__context__ or exc) from None
+        except httptools.HttpParserError:
+            self._refuse_input(MALFORMED_HTTP)
+            return
+        if self._stalled_bytes > self._settings.max_head_bytes:
+            self._refuse_input(HEADERS_TOO_LARGE)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if isinstance(self._current, Exchange):
+            self._current.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if isinstance(self._current, Exchange):
+            self._current.resume()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self._phase = _Phase.HEAD
+        self._deadline = self.loop.time() + self._settings.header_timeout_s
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the head these are a chunked body's trailers, of which nothing is taken.
+        if self._phase is _Phase.HEAD:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if not self._input_open:
+            return
+        if self.parser.should_upgrade():
+            self._upgrading = True
+            return
+        route = ROUTES.get(self.url)
+        if route is None:
+            route = ROUTES.get(_path_of(self.url))
+        if self._head_too_large():
+            self._refuse_input(HEADERS_TOO_LARGE)
+            return
+        self._stalled_bytes = 0
+        if route is not None and self.parser.get_method() == b"POST":
+            self._begin_exchange(route)
+        else:
+            self._begin_asgi()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._input_open or self._upgrading:
+            return
+        self._stalled_bytes = 0
+        if not isinstance(self.cycle, Exchange):
+            super().on_body(body)
+            return
+        self._body_bytes += len(body)
+        if not self.cycle.add_body(body):
+            self._refuse_input(body_too_large(self._settings.max_body_bytes))
+
+    def on_message_complete(self) -> None:
+        if not self._input_open or self._upgrading:
+            return
+        self._stalled_bytes = 0
+        self._phase = _Phase.ANSWERING
+        self._deadline = float("inf")
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange):
+            super().on_message_complete()
+            if exchange.response_complete:
+                self._wait_for_request()
+            return
+        if exchange.close:
+            self._input_open = False
+        exchange.end_body()
+
+    # Requests
+
+    def _begin_exchange(self, route: Route) -> None:
+        kept, lines = split_request_headers(self.headers)
+        request_id = sane_request_id(kept.get(b"x-request-id")) or self._new_request_id()
+        http10 = self.parser.get_http_version() == "1.0"
+        target = route.path.encode() + _query_of(self.url)
+        exchange = Exchange(self, route, target, lines, request_id, http10=http10)
+        exchange.close = http10 or not self.parser.should_keep_alive()
+        exchange.expects_continue = kept.get(b"expect", b"").lower() == b"100-continue"
+        outcome = self.core.authenticate(kept, unsafe=True)
+        if isinstance(outcome, Refusal):
+            exchange.refusal = outcome
+        self._phase = _Phase.BODY
+        self._body_bytes = 0
+        self._deadline = self.loop.time() + self._settings.body_timeout_s
+        self._enqueue(exchange)
+        length = kept.get(b"content-length")
+        if length is not None and int(length) > self._settings.max_body_bytes:
+            self._refuse_input(body_too_large(self._settings.max_body_bytes))
+
+    def _begin_asgi(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers[:] = headers
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+        )
+        self._phase = _Phase.ANSWERING
+        self._deadline = float("inf")
+        super().on_headers_complete()
+
+    def _enqueue(self, exchange: Exchange) -> None:
+        self.cycle = exchange  # type: ignore[assignment]
+        if self._current is None:
+            self._start_asgi_task(exchange, self.app)
+            return
+        self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+        if len(self.pipeline) >= _PIPELINE_PAUSES_AT:
+            # Not sooner: while reading is paused nobody notices that the client leaves.
+            self.flow.pause_reading()
+
+    def _start_asgi_task(self, cycle: Exchange | RequestResponseCycle, app: Any) -> None:
+        self._current = cycle
+        if isinstance(cycle, Exchange):
+            cycle.start()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """An answer is complete, of either kind: the next one in the pipeline begins, or the wait for a request."""
+        self._current = None
+        self.server_state.total_requests += 1
+        if self._advancing or self.transport.is_closing():
+            return
+        # A loop: answers that need no waiting would otherwise nest as deep as the client pipelines.
+        self._advancing = True
+        while self.pipeline and self._current is None and not self.transport.is_closing():
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        self._advancing = False
+        if self._current is None and not self.transport.is_closing():
+            self._wait_for_request()
+
+    def _wait_for_request(self) -> None:
+        self.flow.resume_reading()
+        if self._phase is not _Phase.ANSWERING:
+            return
+        if self._stopping:
+            self.transport.close()
+            return
+        self._phase = _Phase.IDLE
+        self._deadline = self.loop.time() + self._settings.keep_alive_s
+
+    # Refusals and ends
+
+    def check_deadline(self, now: float) -> None:
+        """Called by the sweep. `now`: the loop's time."""
+        if now < self._deadline or self.transport.is_closing():
+            return
+        if self._phase is _Phase.IDLE:
+            self.transport.close()
+        elif self._phase is _Phase.CLOSING:
+            self.transport.abort()
+        elif self._phase is _Phase.BODY and self._body_comes_fast_enough():
+            self._body_bytes = 0
+            self._deadline = now + self._settings.body_timeout_s
+        else:
+            self._refuse_input(REQUEST_TIMEOUT)
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops: whoever is being answered keeps the connection until the answer's end."""
+        self._stopping = True
+        if self._phase is _Phase.IDLE or self._phase is _Phase.CLOSING:
+            self.transport.close()
+        elif isinstance(self._current, RequestResponseCycle):
+            self._current.keep_alive = False
+            scope = self._current.scope
+            if scope["method"] == "GET" and scope["path"].startswith("/api/"):
+                # An event stream never ends by itself; its reader connects again.
+                self.loop.call_later(_EVENT_STREAM_GRACE_S, self.transport.abort)
+
+    def _refuse_input(self, refusal: Refusal) -> None:
+        """Answers in turn with `refusal` and reads nothing more."""
+        if not self._input_open:
+            return
+        self._input_open = False
+        reading = self.cycle
+        if self._phase is _Phase.BODY and isinstance(reading, Exchange):
+            reading.refuse(refusal)
+        elif isinstance(reading, RequestResponseCycle) and reading.more_body and not reading.response_complete:
+            # Half of a body went to the app already; it learns that no more will come.
+            reading.disconnected = True
+            reading.message_event.set()
+            self.transport.abort()
+        else:
+            refused = Exchange(self, _NO_ROUTE, b"", b"", self._new_request_id(), http10=False)
+            refused.refusal = refusal
+            refused.close = True
+            self._phase = _Phase.BODY
+            self._enqueue(refused)
+            if not refused.response_complete:
+                refused.refuse(refusal)
+
+    def _drop_requests(self) -> None:
+        """Ends whatever runs or waits on this connection."""
+        self._input_open = False
+        current, self._current = self._current, None
+        waiting = [cycle for cycle, _ in self.pipeline]
+        self.pipeline.clear()
+        for cycle in (current, *waiting):
+            if isinstance(cycle, Exchange):
+                cycle.abandon()
+            elif cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """Reads the request again as if it had not offered an upgrade.
+
+        httptools takes what follows such a head for the new protocol's bytes. A server may ignore the offer, and must:
+        Java's HTTP client offers h2c with every request.
+        """
+        self._upgrading = False
+        if self.parser.get_method() == b"CONNECT":
+            self._refuse_input(MALFORMED_HTTP)
+            return
+        head = [b"%b %b HTTP/1.1\r\n" % (self.parser.get_method(), self.url)]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b", ".join(sorted(connection_tokens(value) - {b"upgrade", b"http2-settings"}))
+            if value and name not in (b"upgrade", b"http2-settings"):
+                head.append(b"%b: %b\r\n" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"".join(head) + b"\r\n" + rest)
+
+    def _head_too_large(self) -> bool:
+        if len(self.headers) > self._settings.max_header_count:
+            return True
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > self._settings.max_head_bytes
+
+    def _body_comes_fast_enough(self) -> bool:
+        needed = self._settings.body_timeout_s * self._settings.min_body_bytes_per_s
+        return bool(needed) and self._body_bytes >= needed
+
+    def _new_request_id(self) -> bytes:
+        return b"req-%032x" % self.core.rng.getrandbits(128)
+
+
+def _path_of(url: bytes) -> bytes:
+    if url.startswith(b"/"):
+        return url.partition(b"?")[0]
+    try:
+        return httptools.parse_url(url).path or b""
+    except httptools.HttpParserInvalidURLError:
+        return b""
+
+
+def _query_of(url: bytes) -> bytes:
+    _, mark, query = url.partition(b"?")
+    return mark + query.partition(b"#")[0]
