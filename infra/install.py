@@ -122,7 +122,9 @@ def main() -> int:
     kind = "gpu" if has_nvidia_gpu() else "cpu"
     lists = [ROOT / "pyproject.toml", ROOT / f"infra/constraints-{kind}.txt", ROOT / "infra/overrides-cpu.txt"]
     packages = fingerprint(lists, kind, str(ROOT))
-    title = f"Packages for {'NVIDIA GPUs' if kind == 'gpu' else 'the CPU'} (about {'5 min' if kind == 'gpu' else '1 min'})"
+    title = (
+        f"Packages for {'NVIDIA GPUs' if kind == 'gpu' else 'the CPU'} (about {'5 min' if kind == 'gpu' else '1 min'})"
+    )
     # With the test tools in it, the environment also serves; a plain `up` after `test` installs nothing.
     name = "packages" if not with_tests and not (STAMPS / "packages-tests").exists() else "packages-tests"
     try:

@@ -35,7 +35,11 @@ def _chunk(data: bytes) -> bytes:
 
 def _stream() -> list[bytes]:
     events = [
-        {"id": "chatcmpl-0", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "word "}}]}
+        {
+            "id": "chatcmpl-0",
+            "object": "chat.completion.chunk",
+            "choices": [{"index": 0, "delta": {"content": "word "}}],
+        }
     ] * (CHUNKS - 1)
     chunks = [_chunk(b"data: " + json.dumps(event).encode() + b"\n\n") for event in events]
     return [*chunks, _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"]

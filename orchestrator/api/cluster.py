@@ -8,6 +8,7 @@ from orchestrator import __version__
 from orchestrator.api.context import Admin, ContextDep
 from orchestrator.api.schemas import JoinView, NodeView, ReplicaView, SystemView
 from orchestrator.host.join import join_token
+from orchestrator.host.ray_node import is_loopback
 from orchestrator.views import node_view, replica_view
 from replicas.types import EngineKind
 
@@ -44,7 +45,7 @@ async def read_join_command(context: ContextDep) -> JoinView:
     """The command that makes another machine a node. It holds a secret: treat it like a password."""
     settings = context.settings
     token = join_token(settings.home, settings.ray_address, settings.store_url)
-    local = settings.node_address.startswith("127.")
+    local = is_loopback(settings.node_address)
     return JoinView(
         command=f"infra/up join {shlex.quote(token)}",
         reachable=not local,

@@ -67,7 +67,7 @@ async def _join(home: Home, text: str, node_address: str, cpus: int) -> None:
     ray = processes.Child(
         "ray",
         ray_node.join_command(home, token.ray_address, node_address, cpus, agent_port),
-        ray_node.environment(home, token_path),
+        ray_node.environment(home, token_path, node_address),
         home.logs / "ray.log",
     )
     stop = asyncio.Event()

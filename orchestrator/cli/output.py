@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
@@ -15,7 +16,9 @@ from orchestrator.errors import HostError
 from orchestrator.host.home import Home
 from orchestrator.host.progress import duration
 
-console = Console(soft_wrap=True)
+_PIPED_WIDTH = 240
+"""Columns of a table that nobody looks at: wide enough that no name is cut off."""
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 Column = tuple[str, Callable[[Any], str]]
@@ -51,9 +54,17 @@ def show(rows: Sequence[Any], columns: Iterable[Column], as_json: bool, empty: s
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     parts = list(columns)
-    for title, _ in parts:
+    for index, (title, _) in enumerate(parts):
         numeric = title.endswith(("#", "size"))
-        table.add_column(title.rstrip("#"), justify="right" if numeric else "left", overflow="fold")
+        # Names stay whole to be copied; the last column, which holds sentences, gives way.
+        last = index == len(parts) - 1
+        table.add_column(
+            title.rstrip("#"),
+            justify="right" if numeric else "left",
+            no_wrap=index == 0,
+            overflow="fold",
+            ratio=1 if last else None,
+        )
     for row in rows:
         table.add_row(*(cell(row) for _, cell in parts))
     console.print(table, highlight=False)

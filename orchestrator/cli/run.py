@@ -1,6 +1,7 @@
 """`up`, `down`, `status`, `doctor`, `login`."""
 
 import asyncio
+import ipaddress
 import json
 import os
 import signal
@@ -62,6 +63,10 @@ def up(
     """Start everything and serve a model. Ctrl-C stops all of it."""
     if insecure_no_auth and host not in ("127.0.0.1", "localhost", "::1"):
         raise InvalidRequestError("--insecure-no-auth works on loopback only. Leave out --host, or keep the keys.")
+    try:
+        ipaddress.ip_address(node_address)
+    except ValueError:
+        raise InvalidRequestError(f"--node-address must be an IP address, not {node_address!r}.") from None
     options = UpOptions(
         host=host,
         port=port,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import httpx
+import psutil
 
 from orchestrator.errors import HostError
 from orchestrator.host import ray_node, store_server
@@ -22,7 +23,8 @@ _STORE_READY_S = 15.0
 _HTTP_READY_S = 60.0
 _STEADY_S = 60.0
 """A process that lived this long starts again at once; one that falls sooner waits longer each time."""
-_GRACE_S = {"router": 35.0, "orchestrator": 10.0, "ray": 10.0, "store": 10.0}
+_GRACE_S = {"router": 35.0, "orchestrator": 10.0, "ray": 2.0, "store": 10.0}
+_RAY_END_S = 1.5
 
 
 class House:
@@ -33,7 +35,7 @@ class House:
         self._options = options
         self._report = report
         self._ports = home.ports(options.node_address)
-        self._ray_env = ray_node.environment(home, home.ray_token)
+        self._ray_env = ray_node.environment(home, home.ray_token, options.node_address)
         self._children: dict[str, Child] = {}
         self._stopping = False
         own_store = store_server.store_url(home, options.node_address, self._ports.store)
@@ -88,9 +90,16 @@ class House:
         for name in ("router", "orchestrator", "ray", "store"):
             if name in self._children:
                 await self._children[name].stop(_GRACE_S[name])
-        # Ray's processes leave their starter; as their adopted parent we know them all.
-        await asyncio.to_thread(end, descendants())
+            if name == "ray":
+                # Ray's processes leave their starter; as their adopted parent we know them all. The router has
+                # drained before, so nothing is cut short here.
+                await asyncio.to_thread(end, self._not_ours(), _RAY_END_S)
         self._home.clear_instance()
+
+    def _not_ours(self) -> list[psutil.Process]:
+        """Descendants that are none of our own children."""
+        own = {child.pid for child in self._children.values()}
+        return [process for process in descendants() if process.pid not in own]
 
     async def _keep_running(self, child: Child) -> None:
         pause_s = 0.5

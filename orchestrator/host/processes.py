@@ -54,6 +54,10 @@ class Child:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
     async def wait(self) -> int:
         assert self._process is not None  # noqa: S101 - started before it is waited for
         return await self._process.wait()

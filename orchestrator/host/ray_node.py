@@ -1,8 +1,8 @@
 """Starts Ray on this machine: the head of a cluster, or a node that joins one."""
 
+import ipaddress
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,15 +15,23 @@ _OBJECT_STORE_BYTES = 80 * 2**20
 NODE_CONFIG_VARIABLE = "ROUNDHOUSE_NODE_CONFIG"
 
 
+def is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
+
+
 def write_node_config(home: Home, store_url: str, node_address: str) -> None:
     """What replicas on this node must know: where the store is, and on which address they serve. Mode 0600."""
     config = {"store_url": store_url, "node_address": node_address}
     write_secret(home.node_config, msgspec.json.encode(config).decode())
 
 
-def environment(home: Home, token_path: Path) -> dict[str, str]:
+def environment(home: Home, token_path: Path, node_address: str) -> dict[str, str]:
     """Environment of Ray's processes, and so of the replicas: they learn the store from a file, not through Ray."""
     env = child_environment(home)
+    if is_loopback(node_address):
+        # Ray turns a loopback address into the host's routable one and then listens on every interface. This is its
+        # switch for hosts that never form a cluster (its name tells where it came from); with it Ray stays on loopback.
+        env["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     env |= {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_path),
@@ -76,8 +84,3 @@ def _ray_start(home: Home, address: str, cpus: int) -> list[str]:
         f"--object-store-memory={_OBJECT_STORE_BYTES}",
         f"--temp-dir={home.ray_folder}",
     ]
-
-
-def ray_environment_of(values: Mapping[str, str]) -> dict[str, str]:
-    """The part of a Ray environment that a driver needs to be let in."""
-    return {key: values[key] for key in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")}

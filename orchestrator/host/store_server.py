@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from orchestrator.errors import HostError
 from orchestrator.host.home import Home, write_secret
+from orchestrator.host.ray_node import is_loopback
 
 
 def server_binary() -> Path:
@@ -17,7 +18,7 @@ def server_binary() -> Path:
 
 def write_configuration(home: Home, address: str, port: int) -> Path:
     """The server's configuration file, mode 0600: the password must not stand in a command line."""
-    addresses = "127.0.0.1" if address.startswith("127.") else f"127.0.0.1 {address}"
+    addresses = "127.0.0.1" if is_loopback(address) else f"127.0.0.1 {address}"
     path = home.run / "valkey.conf"
     lines = [
         f"bind {addresses}",
