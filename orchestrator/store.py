@@ -168,7 +168,7 @@ class Store:
 
     async def _call(self, *command: Any) -> Any:
         try:
-            return await self._redis.execute_command(*command)
+            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
@@ -176,7 +176,7 @@ class Store:
         try:
             async with self._redis.pipeline(transaction=True) as pipeline:
                 for command in commands:
-                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                    pipeline.execute_command(*command)
                 await pipeline.execute()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error

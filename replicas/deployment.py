@@ -82,7 +82,7 @@ def replica_application(
     is not part of it: each replica reads it from the store when it starts.
     """
     options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": dict(resources or {})}
-    return serve.deployment(  # type: ignore[no-any-return]  # ray is untyped here
+    return serve.deployment(
         Replica,
         name=serve_deployment_name(spec_digest),
         num_replicas=num_replicas,

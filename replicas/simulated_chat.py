@@ -8,12 +8,12 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from replicas.errors import EngineUnhealthyError
 from replicas.simulated_engine import Job, Piece
 from replicas.simulated_http import (
     BadRequestError,
     Service,
     Whole,
-    first_piece,
     json_response,
     new_id,
     now,
@@ -116,7 +116,7 @@ async def _answer(
         include_usage = bool(options.get("include_usage"))
         events = _stream(service, form, jobs, prompt_tokens, include_usage)
         return stream(with_error_event(events, lambda message: sse(openai_error(message, 500))))
-    wholes = await until_disconnect(request, _all(service, jobs))
+    wholes = await until_disconnect(request, _gather(service, jobs))
     return json_response(
         {
             "id": form.id,
@@ -129,10 +129,8 @@ async def _answer(
     )
 
 
-async def _all(service: Service, jobs: Sequence[Job]) -> list[Whole]:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(service.whole(job)) for job in jobs]
-    return [task.result() for task in tasks]
+async def _gather(service: Service, jobs: Sequence[Job]) -> list[Whole]:
+    return await asyncio.gather(*(service.whole(job) for job in jobs))
 
 
 async def _stream(
@@ -152,14 +150,30 @@ async def _stream(
 
 async def _merged(service: Service, jobs: Sequence[Job]) -> AsyncIterator[tuple[int, Piece]]:
     """The pieces of all jobs as they come, each with the index of its job."""
-    queue: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+    queue: asyncio.Queue[tuple[int, Piece] | EngineUnhealthyError | None] = asyncio.Queue()
 
     async def feed(index: int, job: Job) -> None:
-        async for piece in service.engine.generate(job):
-            queue.put_nowait((index, piece))
+        try:
+            async for piece in service.engine.generate(job):
+                queue.put_nowait((index, piece))
+            queue.put_nowait(None)
+        except EngineUnhealthyError as error:
+            queue.put_nowait(error)
 
     tasks = [asyncio.create_task(feed(index, job)) for index, job in enumerate(jobs)]
-    ...
+    running = len(tasks)
+    try:
+        while running:
+            item = await queue.get()
+            if item is None:
+                running -= 1
+            elif isinstance(item, EngineUnhealthyError):
+                raise item
+            else:
+                yield item
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _usage(prompt_tokens: int, made: int, cached: int) -> dict[str, Any]:

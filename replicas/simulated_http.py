@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from replicas.errors import EngineUnhealthyError
-from replicas.simulated_engine import Job, Piece, SimulatedEngine
+from replicas.simulated_engine import Job, SimulatedEngine
 from replicas.simulated_text import tokenize
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class Service(Struct, frozen=True, kw_only=True):
         """Raise unless `body` names our model, or the fault `error_every` hits this request."""
         if body.get("model") not in (self.model, None):
             raise BadRequestError(f"The model `{body['model']}` does not exist.", status=404, param="model")
+        if self.engine.dead:
+            raise EngineUnhealthyError("The engine is dead.")
         if self.engine.next_request_fails():
             raise EngineUnhealthyError("A fault that was asked for.")
 
@@ -177,25 +179,13 @@ def stream(events: AsyncIterator[str]) -> Response:
     return StreamingResponse(events, media_type="text/event-stream")
 
 
-async def with_error_event(events: AsyncIterator[str], form: Any) -> AsyncIterator[str]:
+async def with_error_event(events: AsyncIterator[str], form: Callable[[str], str]) -> AsyncIterator[str]:
     """`events`, and if the engine dies on the way the event that `form` makes of the message. Never a bare end."""
     try:
         async for event in events:
             yield event
     except EngineUnhealthyError as error:
         yield form(str(error))
-
-
-async def first_piece(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
-    """`pieces`, once the first has come: an error before it can still have its own HTTP status."""
-    first = await anext(pieces)
-
-    async def again() -> AsyncIterator[Piece]:
-        yield first
-        async for piece in pieces:
-            yield piece
-
-    return again()
 
 
 def new_id(prefix: str) -> str:

@@ -82,14 +82,14 @@ def make_answer(question: str, max_tokens: int, stop: Sequence[str] = (), ignore
     With `ignore_eos` the answer repeats until it has that length. A stop string ends the answer before it.
     """
     text, matched = answer_text(question), None
+    again = f" {text}" if ignore_eos else ""
     for word in stop:
-        at = text.find(word) if word else -1
+        at = (text + again).find(word) if word else -1
         if at >= 0:
-            text, matched, ignore_eos = text[:at], word, False
+            text, again, matched, ignore_eos = (text + again)[:at], "", word, False
     tokens = tokenize(text)
-    again = tokenize(" " + text)
     while ignore_eos and len(tokens) < max_tokens:
-        tokens += again
+        tokens += tokenize(again)
     cut = len(tokens) > max_tokens or ignore_eos
     tokens = tokens[:max_tokens]
     return Answer(

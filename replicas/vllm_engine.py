@@ -6,12 +6,10 @@ The only file that imports vLLM, and only inside functions: importing it takes s
 
 import multiprocessing
 import os
-import signal
 import sys
 import uuid
-from argparse import Namespace
-from contextlib import suppress
-from typing import Any
+from argparse import ArgumentError, Namespace
+from typing import Any, NoReturn
 
 from starlette.types import ASGIApp
 
@@ -21,7 +19,7 @@ from replicas.log_tail import LogTail
 from replicas.parent_death import die_with_parent
 from replicas.stats import StepReport, add, combine, settle
 from replicas.types import EngineLoad, ReplicaSpec
-from replicas.vllm_failures import explain, unknown_architecture
+from replicas.vllm_failures import bad_configuration, explain, unknown_architecture
 from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment, usable_cores
 
 
@@ -46,7 +44,8 @@ class VllmEngine:
 
     @property
     def dead(self) -> bool:
-        return self._client is not None and bool(self._client.errored)
+        client = self._client
+        return client is not None and bool(client.errored)
 
     async def start(self, spec: ReplicaSpec, progress: Progress) -> None:
         progress("Checking the model's files")
@@ -57,11 +56,15 @@ class VllmEngine:
         log = LogTail()
         try:
             args = _parse_arguments(engine_arguments(spec))
+            config = _build_config(args)
             progress("Starting the engine and loading the weights")
-            self._client = _build_client(args, self._add_recorder)
+            self._client = _build_client(config, self._add_recorder)
             await self._client.reset_mm_cache()
             progress("Opening the engine's HTTP surface")
             self._app = await _build_app(self._client, args)
+        except EngineStartError:
+            await self.stop()
+            raise
         # vLLM raises anything from assertions to pydantic's errors out of its start: this is the top of it.
         except Exception as error:
             failure = explain(str(error), log.lines(), on_gpu=spec.gpus_per_replica > 0)
@@ -75,10 +78,11 @@ class VllmEngine:
         return _stat_logger(recorder)
 
     def load(self) -> EngineLoad:
-        if self._client is None:
+        client = self._client  # another thread may stop the engine between two looks
+        if client is None:
             return EngineLoad()
         total = combine(recorder.load for recorder in self._recorders)
-        return settle(total, self._client.get_num_unfinished_requests())
+        return settle(total, client.get_num_unfinished_requests())
 
     async def generate_one(self) -> None:
         from vllm import SamplingParams, TokensPrompt
@@ -165,41 +169,47 @@ def _require_known_architecture(architectures: list[str]) -> None:
 
 
 def _parse_arguments(arguments: dict[str, Any]) -> Namespace:
+    """vLLM's own reading of its arguments. Raises `EngineStartError` (permanent) for those it does not take."""
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(message)
+
     parser = make_arg_parser(FlexibleArgumentParser(prog="engine_args", exit_on_error=False))
-    complaints: list[str] = []
-
-    def complain(message: str) -> None:
-        complaints.append(message)
-        raise EngineStartError(
-            f"vLLM does not accept these engine arguments: {message}. Correct engine_args.", permanent=True
-        )
-
-    parser.error = complain
-    args: Namespace = parser.parse_args(command_line(arguments))
-    validate_parsed_serve_args(args)
+    parser.error = refuse  # argparse would end the process
+    try:
+        args: Namespace = parser.parse_args(command_line(arguments))
+        validate_parsed_serve_args(args)
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise bad_configuration(f"{error}.") from error
     return args
 
 
-def _build_client(args: Namespace, stat_logger_factory: Any) -> Any:
-    """Start the engine's processes and wait until they have loaded the weights. Blocks."""
+def _build_config(args: Namespace) -> Any:
+    """vLLM's configuration for `args` and the model. Raises `EngineStartError` (permanent) if they do not agree."""
     from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    engine_args = AsyncEngineArgs.from_cli_args(args)
+    try:
+        return engine_args.create_engine_config(UsageContext.OPENAI_API_SERVER)
+    except ValueError as error:  # pydantic's are ValueErrors too
+        raise bad_configuration(str(error)) from error
+
+
+def _build_client(config: Any, stat_logger_factory: Any) -> Any:
+    """Start the engine's processes and wait until they have loaded the weights. Blocks."""
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
     from vllm.v1.engine.core import EngineCoreProc
 
     # vLLM starts its core with this attribute as the target of a new process; ours ties that process to us first.
     EngineCoreProc.run_engine_core = staticmethod(run_engine_core)
-    engine_args = AsyncEngineArgs.from_cli_args(args)
-    config = engine_args.create_engine_config(UsageContext.OPENAI_API_SERVER)
     return AsyncLLM.from_vllm_config(
         vllm_config=config,
         usage_context=UsageContext.OPENAI_API_SERVER,
         stat_loggers=[stat_logger_factory],
-        enable_log_requests=False,
-        disable_log_stats=engine_args.disable_log_stats,
     )
 
 
@@ -226,6 +236,5 @@ async def _build_app(client: Any, args: Namespace) -> ASGIApp:
 def _kill_engine_children() -> None:
     """Kill what multiprocessing started for the engine and vLLM has not ended itself."""
     for child in multiprocessing.active_children():
-        with suppress(ProcessLookupError):
-            os.kill(child.pid or 0, signal.SIGKILL) if child.pid else None
+        child.kill()
         child.join(timeout=5)

@@ -20,6 +20,8 @@ _GPU_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|Free memory on device|CUDA error: out of memory|HIP out of memory"
 )
 _CACHE_TOO_SMALL = re.compile(r"KV cache is needed|No available memory for the cache blocks|larger than the available")
+_DAMAGED = re.compile(r"SafetensorError|HeaderTooLarge|InvalidHeader|MetadataIncompleteBuffer")
+_MOST_CHARACTERS = 400
 _KILLED = re.compile(r"'EngineCore[^']*': -9\b")
 
 
@@ -32,13 +34,40 @@ def root_cause(lines: Sequence[str]) -> str:
     return ""
 
 
+def _last_words(error: str) -> str:
+    """What an exception's text says last, without pydantic's pointer to its documentation."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("For further information visit")]
+    return telling[-1] if telling else ""
+
+
+def bad_configuration(error: str) -> EngineStartError:
+    """The failure of a spec that vLLM refuses before it starts anything."""
+    return EngineStartError(
+        f"vLLM does not accept this configuration: {_short(_last_words(error))} Correct the engine arguments of the "
+        "deployment.",
+        permanent=True,
+    )
+
+
+def _short(cause: str) -> str:
+    """`cause` without pointers to documentation, at most some lines long."""
+    plain = re.sub(r"\s*(?:Please )?[Ss]ee https?://\S+(?: for more details)?\.?|\s*\[type=[^\]]*\]", "", cause).strip()
+    return plain if len(plain) <= _MOST_CHARACTERS else plain[: _MOST_CHARACTERS - 1] + "…"
+
+
 def explain(error: str, log: Sequence[str], *, on_gpu: bool) -> EngineStartError:
     """The failure that `error` (of the replica's process) and `log` (of the engine's processes) tell of.
 
     `permanent` only where the same spec on the same machine must fail again.
     """
-    cause = root_cause(log) or error.strip().splitlines()[-1] if (log or error.strip()) else ""
+    cause = root_cause(log) or _last_words(error)
     text = f"{error}\n{cause}"
+    cause = _short(cause)
+    if _DAMAGED.search(text):
+        return EngineStartError(
+            f"The weights are damaged or incomplete ({cause}). Upload the model again.", permanent=True
+        )
     if _CACHE_TOO_SMALL.search(text):
         lower = "raise the GPU share" if on_gpu else "raise kv_cache_bytes"
         return EngineStartError(

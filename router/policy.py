@@ -37,6 +37,7 @@ class RouteDecision(Struct, frozen=True):
 
 _NONE_READY = RouteDecision(None, "none_ready")
 _ALL_TRIED = RouteDecision(None, "all_tried")
+_Score = tuple[bool, int]
 
 
 def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
@@ -45,21 +46,26 @@ def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Rando
     A replica set aside is taken only when every other candidate is aside too. The caller reserves the choice
     (`in_flight += 1`) before anything else runs.
     """
-    candidates = _untried(request, replicas)
+    candidates = _filter(request, replicas)
     if not candidates:
         return _ALL_TRIED if request.tried else _NONE_READY
-    if len(candidates) > 1:
-        near = [replica for replica in candidates if replica.aside_until <= request.now]
-        candidates = near or candidates
     if len(candidates) == 1:
         return RouteDecision(candidates[0], "only_candidate")
-    least = min(replica.in_flight for replica in candidates)
-    best = [replica for replica in candidates if replica.in_flight == least]
+    scores = [_score(request, replica) for replica in candidates]
+    least = min(scores)
+    best = [replica for replica, score in zip(candidates, scores, strict=True) if score == least]
     return RouteDecision(best[0] if len(best) == 1 else rng.choice(best), "least_in_flight")
 
 
-def _untried(request: RequestFeatures, replicas: Sequence[ReplicaView]) -> list[ReplicaView]:
-    ready = [replica for replica in replicas if replica.state is ReplicaState.READY]
-    if not request.tried:
-        return ready
-    return [replica for replica in ready if replica.replica_id not in request.tried]
+def _filter(request: RequestFeatures, replicas: Sequence[ReplicaView]) -> list[ReplicaView]:
+    tried = request.tried
+    return [
+        replica
+        for replica in replicas
+        if replica.state is ReplicaState.READY and (not tried or replica.replica_id not in tried)
+    ]
+
+
+def _score(request: RequestFeatures, replica: ReplicaView) -> _Score:
+    """Less is better."""
+    return replica.aside_until > request.now, replica.in_flight

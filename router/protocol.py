@@ -58,9 +58,11 @@ class RouterProtocol(HttpToolsProtocol):
         self._input_open = True
         """False once nothing more of what the client sends will be read as a request."""
         self._phase = _Phase.IDLE
-        self._deadline = self.loop.time() + self._settings.header_timeout_s
+        self._deadline = core.now + self._settings.header_timeout_s
         self._stalled_bytes = 0
         """Bytes read since something came of them."""
+        self._fed_bytes = 0
+        """Bytes of the reading that is being parsed."""
         self._body_bytes = 0
         """Bytes of the body since the deadline was last moved."""
         self._upgrading = False
@@ -87,7 +89,7 @@ class RouterProtocol(HttpToolsProtocol):
             self._phase = _Phase.CLOSING
             if exchange.more_body and self.transport.can_write_eof() and not self.transport.is_closing():
                 self.transport.write_eof()
-                self._deadline = self.loop.time() + _LINGER_S
+                self._deadline = self.core.now + _LINGER_S
             else:
                 self.transport.close()
         self.on_response_complete()
@@ -113,7 +115,8 @@ class RouterProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._input_open:
             return
-        self._stalled_bytes += len(data)
+        self._fed_bytes = len(data)
+        self._stalled_bytes += self._fed_bytes
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -143,7 +146,7 @@ class RouterProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._phase = _Phase.HEAD
-        self._deadline = self.loop.time() + self._settings.header_timeout_s
+        self._deadline = self.core.now + self._settings.header_timeout_s
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # After the head these are a chunked body's trailers, of which nothing is taken.
@@ -210,7 +213,7 @@ class RouterProtocol(HttpToolsProtocol):
             exchange.refusal = outcome
         self._phase = _Phase.BODY
         self._body_bytes = 0
-        self._deadline = self.loop.time() + self._settings.body_timeout_s
+        self._deadline = self.core.now + self._settings.body_timeout_s
         self._enqueue(exchange)
         length = kept.get(b"content-length")
         if length is not None and int(length) > self._settings.max_body_bytes:
@@ -268,7 +271,7 @@ class RouterProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._phase = _Phase.IDLE
-        self._deadline = self.loop.time() + self._settings.keep_alive_s
+        self._deadline = self.core.now + self._settings.keep_alive_s
 
     # Refusals and ends
 
@@ -356,6 +359,8 @@ class RouterProtocol(HttpToolsProtocol):
     def _head_too_large(self) -> bool:
         if len(self.headers) > self._settings.max_header_count:
             return True
+        if self._stalled_bytes <= self._settings.max_head_bytes >= self._fed_bytes:
+            return False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return size > self._settings.max_head_bytes
 

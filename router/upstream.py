@@ -166,9 +166,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._informational = 100 <= status < 200
         if self._informational or self._sink is None or self._poisoned:
             return
-        self._until_eof = not _is_framed(status, self._headers)
-        # Asked now: once the message is complete, llhttp has forgotten its framing.
+        # Asked now: once the message is complete, llhttp has forgotten its framing. An answer that ends with its
+        # connection is never kept alive.
         self._keep_alive = self._parser.should_keep_alive()
+        self._until_eof = not self._keep_alive and not _is_framed(status, self._headers)
         self._sink.on_head(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
@@ -195,6 +196,7 @@ class UpstreamPool:
         self._connect_timeout_s = connect_timeout_s
         self._idle_s = idle_s
         self._idle_connections = idle_connections
+        self._now = 0.0
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._open: set[UpstreamConnection] = set()
 
@@ -218,7 +220,7 @@ class UpstreamPool:
         if len(idle) >= self._idle_connections:
             connection.abort()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = self._now
         idle.append(connection)
 
     async def connect(self, address: Address) -> UpstreamConnection:
@@ -246,7 +248,8 @@ class UpstreamPool:
             idle.remove(connection)
 
     def close_idle(self, now: float) -> None:
-        """Closes what nobody used for a while. `now`: the loop's time."""
+        """Closes what nobody used for a while; called now and then. `now`: the loop's time."""
+        self._now = now
         for address, idle in list(self._idle.items()):
             for connection in _older(idle, now - self._idle_s):
                 connection.abort()

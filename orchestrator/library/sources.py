@@ -43,7 +43,7 @@ def parse_source(text: str) -> Source:
         if text.startswith(f"{kind}:"):
             return _hub(kind, text.removeprefix(f"{kind}:"))
     path = Path(text).expanduser()
-    if path.is_dir():
+    if text and path.is_dir():
         return Source(SourceKind.FOLDER, str(path.resolve()), _NAME.sub("-", path.resolve().name) or "model")
     if text.startswith(("/", "./", "../", "~")):
         raise InvalidRequestError(f"There is no folder {text!r} on the orchestrator's host. Check the path.")

@@ -1,0 +1,106 @@
+"""The admin API in process, over a real Valkey and a Ray that only remembers what it was told."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from orchestrator.accounts import Accounts
+from orchestrator.api.app import create_app
+from orchestrator.api.context import Context
+from orchestrator.deployments import Deployments
+from orchestrator.events import Changes
+from orchestrator.library.fit import Device
+from orchestrator.library.library import Library
+from orchestrator.loop import ReconcileLoop
+from orchestrator.settings import Settings
+from orchestrator.store import Store
+from orchestrator.types import (
+    Action,
+    ObservedApplication,
+    ObservedNode,
+    ScaleApplication,
+    StartApplication,
+    StopApplication,
+)
+
+ADMIN_KEY = "rh-admin-key-of-the-tests"
+
+
+@dataclass
+class RecordingCluster:
+    """Does at once what Serve does in its own time, and keeps every action."""
+
+    actions: list[Action] = field(default_factory=list)
+    shown: dict[str, ObservedApplication] = field(default_factory=dict)
+    node_list: tuple[ObservedNode, ...] = ()
+    fails: bool = False
+
+    def connect(self) -> None:
+        if self.fails:
+            raise ConnectionError("no Ray here")
+
+    def applications(self) -> Mapping[str, ObservedApplication]:
+        if self.fails:
+            raise ConnectionError("no Ray here")
+        return dict(self.shown)
+
+    def nodes(self) -> tuple[ObservedNode, ...]:
+        return self.node_list
+
+    def apply(self, action: Action) -> None:
+        self.actions.append(action)
+        match action:
+            case StartApplication(deployment=one, spec_digest=digest):
+                self.shown[one.name] = ObservedApplication(
+                    name=one.name, spec_digest=digest, target_replicas=one.replicas, status="RUNNING"
+                )
+            case ScaleApplication(name=name, spec_digest=digest, replicas=replicas):
+                self.shown[name] = ObservedApplication(
+                    name=name, spec_digest=digest, target_replicas=replicas, status="RUNNING"
+                )
+            case StopApplication(name=name):
+                del self.shown[name]
+
+
+@dataclass
+class ApiHouse:
+    client: httpx.AsyncClient
+    context: Context
+    cluster: RecordingCluster
+
+    async def tick(self) -> None:
+        await self.context.loop.tick()
+
+    async def wait_for_model(self, name: str) -> dict[str, object]:
+        """The model's view once its import has ended, as the changes tell."""
+        async with asyncio.timeout(20):
+            async for _ in self.context.changes():
+                answer = await self.client.get(f"/models/{name}")
+                if answer.json()["state"] in ("ready", "rejected"):
+                    return dict(answer.json())
+        raise AssertionError("the changes ended")
+
+
+@asynccontextmanager
+async def api_house(
+    store_url: str, home: Path, *, no_auth: bool = False, memory_bytes: int = 2**36
+) -> AsyncIterator[ApiHouse]:
+    changes, cluster = Changes(), RecordingCluster()
+    settings = Settings(store_url=store_url, home=home, port=1, ray_address="127.0.0.1:1", no_auth=no_auth)
+    async with Store(store_url) as store:
+        accounts = Accounts(store)
+        await accounts.ensure_admin_key(ADMIN_KEY)
+        library = Library(store, home / "models", changes, lambda: Device(kind="cpu", memory_bytes=memory_bytes))
+        loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
+        context = Context(settings, store, accounts, Deployments(store), library, loop, changes, time.time())
+        transport = httpx.ASGITransport(create_app(context))
+        headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+        base_url = "http://localhost/api/v1"
+        async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client:
+            yield ApiHouse(client, context, cluster)
+        await library.stop()

@@ -1,0 +1,111 @@
+"""The orchestrator's store against a real Valkey."""
+
+import asyncio
+from contextlib import aclosing
+
+import msgspec
+import pytest
+import redis as sync_redis
+
+from orchestrator.deployments import Deployments
+from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError, StoreUnavailableError
+from orchestrator.store import Store
+from orchestrator.types import Model, ModelState
+from replicas.types import ENDPOINT_IDS_KEY, EngineKind, ReplicaSpec, SimulationSettings, endpoint_key, spec_key
+from router.types import CATALOG_KEY, CatalogEntry, ModelStatus
+from tests.conftest import ValkeyProcess
+from tests.unit.orchestrator.builders import endpoint
+
+MODEL = Model(name="m", source="/m", state=ModelState.READY, revision="sha256:a", path="/m", created_at=1.0)
+PLAIN = {
+    "engine": EngineKind.VLLM,
+    "replicas": 1,
+    "gpus_per_replica": 0.0,
+    "max_model_len": None,
+    "engine_args": {},
+    "simulation": SimulationSettings(),
+    "drain_deadline_s": 1.0,
+}
+
+
+async def test_model_when_put_and_deleted_is_there_and_gone(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        await store.put_model(MODEL)
+        assert await store.models() == {"m": MODEL}
+        await store.delete_model("m")
+        assert await store.models() == {}
+
+
+async def test_deployment_when_put_writes_what_its_replicas_will_read(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        await store.put_model(MODEL)
+        await Deployments(store).put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+    with sync_redis.Redis.from_url(valkey_url) as client:
+        spec = msgspec.json.decode(client.get(spec_key("chat")), type=ReplicaSpec)
+    assert (spec.deployment, spec.model, spec.revision, spec.weights_path) == ("chat", "chat", "sha256:a", "/m")
+
+
+async def test_deployment_put_again_replaces_replicas_only_for_new_weights(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        deployments = Deployments(store)
+        await store.put_model(MODEL)
+        first = await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        same = await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        await store.put_model(msgspec.structs.replace(MODEL, revision="sha256:b"))
+        other = await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+    assert (first.generation, same.generation, other.generation) == (1, 1, 2)
+    assert other.created_at == first.created_at
+
+
+async def test_deployment_of_weights_that_are_not_ready_is_refused(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        deployments = Deployments(store)
+        await store.put_model(msgspec.structs.replace(MODEL, state=ModelState.REJECTED, reason="no weights"))
+        with pytest.raises(ConflictError, match="no weights"):
+            await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        with pytest.raises(NotFoundError):
+            await deployments.put("chat", model="other", **PLAIN)  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequestError, match="model"):
+            await deployments.put("chat", model=None, **PLAIN)  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequestError, match="trust_remote_code"):
+            await deployments.put("chat", model="m", **(PLAIN | {"engine_args": {"trust_remote_code": True}}))  # type: ignore[arg-type]
+        assert await store.deployments() == {}
+
+
+async def test_endpoint_whose_lease_ended_is_swept_from_the_index(valkey_url: str) -> None:
+    with sync_redis.Redis.from_url(valkey_url) as client:
+        client.sadd(ENDPOINT_IDS_KEY, "chat-1", "chat-2")
+        client.set(endpoint_key("chat-1"), msgspec.json.encode(endpoint()))
+        async with Store(valkey_url) as store:
+            assert await store.endpoints() == (endpoint(),)
+        assert client.smembers(ENDPOINT_IDS_KEY) == {b"chat-1"}
+
+
+async def test_catalog_when_put_is_published_to_those_who_listen(valkey_url: str) -> None:
+    entry = CatalogEntry(name="chat", created=1, status=ModelStatus.READY)
+    async with Store(valkey_url) as store, aclosing(store.changes()) as changes:
+        heard = asyncio.ensure_future(anext(changes))
+        with sync_redis.Redis.from_url(valkey_url) as client:
+            while not client.pubsub_numsub("roundhouse:changes")[0][1]:
+                await asyncio.sleep(0)
+            await store.put_catalog({"chat": entry}, [])
+            assert await heard == "catalog"
+            await store.put_catalog({}, ["chat"])
+            assert client.hgetall(CATALOG_KEY) == {}
+
+
+async def test_login_token_is_taken_once(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        await store.put_login_token("d", 60)
+        assert await store.take_login_token("d")
+        assert not await store.take_login_token("d")
+
+
+async def test_store_that_is_away_is_told_in_a_sentence_and_comes_back(own_valkey: ValkeyProcess) -> None:
+    async with Store(own_valkey.url) as store:
+        await store.put_model(MODEL)
+        own_valkey.stop()
+        with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+            await store.models()
+        own_valkey.start()
+        assert await store.models() == {}

@@ -1,0 +1,115 @@
+"""Properties of `plan` over generated clusters."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from orchestrator.reconcile import plan, spec_digest
+from orchestrator.types import (
+    Action,
+    Deployment,
+    DesiredState,
+    ObservedApplication,
+    ObservedState,
+    ScaleApplication,
+    StartApplication,
+    StopApplication,
+)
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+STATUSES = st.sampled_from(["DEPLOYING", "RUNNING", "UNHEALTHY", "DEPLOY_FAILED", "DELETING"])
+
+
+@st.composite
+def deployments(draw: st.DrawFn) -> dict[str, Deployment]:
+    names = draw(st.sets(NAMES))
+    return {
+        name: Deployment(
+            name=name,
+            model=name,
+            replicas=draw(st.integers(0, 4)),
+            generation=draw(st.integers(1, 3)),
+            gpus_per_replica=draw(st.sampled_from([0, 0.5, 1, 2])),
+            created_at=0,
+            updated_at=0,
+        )
+        for name in names
+    }
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> tuple[DesiredState, ObservedState]:
+    desired = draw(deployments())
+    digests = st.sampled_from([*(spec_digest(each) for each in desired.values()), "ffffffff"])
+    applications = {
+        name: ObservedApplication(
+            name=name,
+            spec_digest=draw(digests),
+            target_replicas=draw(st.integers(0, 4)),
+            status=draw(STATUSES),
+        )
+        for name in draw(st.sets(NAMES))
+    }
+    return DesiredState(deployments=desired), ObservedState(applications=applications)
+
+
+def applied(observed: ObservedState, actions: tuple[Action, ...]) -> ObservedState:
+    """What Serve shows when every action has done all that it does."""
+    applications = dict(observed.applications)
+    for action in actions:
+        match action:
+            case StartApplication(deployment=deployment, spec_digest=digest):
+                applications[deployment.name] = ObservedApplication(
+                    name=deployment.name, spec_digest=digest, target_replicas=deployment.replicas, status="RUNNING"
+                )
+            case ScaleApplication(name=name, replicas=replicas):
+                applications[name] = structs.replace(applications[name], target_replicas=replicas)
+            case StopApplication(name=name):
+                del applications[name]
+    return ObservedState(applications=applications)
+
+
+def finished_deleting(observed: ObservedState) -> ObservedState:
+    return ObservedState(
+        applications={name: each for name, each in observed.applications.items() if each.status != "DELETING"}
+    )
+
+
+@given(clusters())
+def test_plan_after_a_full_apply_plans_nothing(cluster: tuple[DesiredState, ObservedState]) -> None:
+    desired, observed = cluster
+    settled = applied(observed, plan(desired, observed, 0.0))
+    if settled == finished_deleting(settled):
+        assert plan(desired, settled, 1.0) == ()
+
+
+@given(clusters())
+def test_plan_with_deletions_under_way_settles_in_two_rounds(cluster: tuple[DesiredState, ObservedState]) -> None:
+    desired, observed = cluster
+    first = finished_deleting(applied(observed, plan(desired, observed, 0.0)))
+    second = applied(first, plan(desired, first, 1.0))
+    assert plan(desired, second, 2.0) == ()
+    assert {name: each.target_replicas for name, each in second.applications.items()} == {
+        name: each.replicas for name, each in desired.deployments.items() if each.replicas
+    }
+
+
+@given(clusters())
+def test_plan_of_a_deployment_scaled_to_zero_starts_nothing(cluster: tuple[DesiredState, ObservedState]) -> None:
+    desired, observed = cluster
+    zero = DesiredState(
+        deployments={name: structs.replace(each, replicas=0) for name, each in desired.deployments.items()}
+    )
+    assert all(isinstance(action, StopApplication) for action in plan(zero, observed, 0.0))
+
+
+@given(clusters())
+def test_plan_touches_each_application_at_most_once_and_stops_first(
+    cluster: tuple[DesiredState, ObservedState],
+) -> None:
+    desired, observed = cluster
+    actions = plan(desired, observed, 0.0)
+    names = [action.deployment.name if isinstance(action, StartApplication) else action.name for action in actions]
+    assert len(names) == len(set(names))
+    gone = [name for name in names if name not in desired.deployments]
+    assert names[: len(gone)] == gone

@@ -1,0 +1,44 @@
+"""Short ways to say what a test is about; everything else has a plain value."""
+
+from typing import Any
+
+from orchestrator.types import Deployment, ObservedApplication, ObservedNode
+from replicas.types import Endpoint, EngineKind, ReplicaFailure, ReplicaState
+
+
+def deployment(name: str = "chat", **changes: Any) -> Deployment:
+    values: dict[str, Any] = {"model": name, "revision": "sha256:a", "created_at": 100.0, "updated_at": 100.0}
+    return Deployment(name=name, **(values | changes))
+
+
+def application(name: str = "chat", digest: str = "", replicas: int = 1, status: str = "RUNNING") -> ObservedApplication:
+    return ObservedApplication(name=name, spec_digest=digest, target_replicas=replicas, status=status)
+
+
+def endpoint(deployment_name: str = "chat", number: int = 1, **changes: Any) -> Endpoint:
+    values: dict[str, Any] = {
+        "replica_id": f"{deployment_name}-{number}",
+        "deployment": deployment_name,
+        "model": deployment_name,
+        "revision": "sha256:a",
+        "engine": EngineKind.VLLM,
+        "state": ReplicaState.READY,
+        "host": "127.0.0.1",
+        "port": 1000 + number,
+        "started_at": 100.0,
+        "state_since": 140.0,
+    }
+    return Endpoint(**(values | changes))
+
+
+def failure(deployment_name: str = "chat", **changes: Any) -> ReplicaFailure:
+    values: dict[str, Any] = {"replica_id": "r", "revision": "", "reason": "no memory", "permanent": False, "at": 200.0}
+    return ReplicaFailure(deployment=deployment_name, **(values | changes))
+
+
+def node(**changes: Any) -> ObservedNode:
+    values: dict[str, Any] = {
+        "id": "n1", "address": "127.0.0.1", "hostname": "h", "alive": True, "head": True,
+        "cpus": 2.0, "cpus_free": 2.0, "gpus": 0.0, "gpus_free": 0.0, "memory_bytes": 2**34,
+    }  # fmt: skip
+    return ObservedNode(**(values | changes))

@@ -1,0 +1,84 @@
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from orchestrator.reconcile import plan, spec_digest
+from orchestrator.types import (
+    DesiredState,
+    ObservedApplication,
+    ObservedState,
+    ScaleApplication,
+    StartApplication,
+    StopApplication,
+)
+from tests.unit.orchestrator.builders import application, deployment
+
+
+def kinds(desired: list[Any], observed: list[ObservedApplication]) -> list[str]:
+    actions = plan(
+        DesiredState(deployments={each.name: each for each in desired}),
+        ObservedState(applications={each.name: each for each in observed}),
+        now=0.0,
+    )
+    return [type(action).__name__ for action in actions]
+
+
+SAME = spec_digest(deployment())
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed", "expected"),
+    [
+        ([], [], []),
+        ([deployment()], [], ["StartApplication"]),
+        ([deployment()], [application(digest=SAME)], []),
+        ([deployment(replicas=3)], [application(digest=SAME)], ["ScaleApplication"]),
+        ([deployment()], [application(digest="ffffffff")], ["StartApplication"]),
+        ([deployment(replicas=0)], [], []),
+        ([deployment(replicas=0)], [application(digest=SAME)], ["StopApplication"]),
+        ([deployment(replicas=0)], [application(digest=SAME, status="DELETING")], []),
+        ([deployment()], [application(digest=SAME, status="DELETING")], []),
+        ([], [application(digest=SAME)], ["StopApplication"]),
+        ([], [application(digest=SAME, status="DELETING")], []),
+        ([deployment("new")], [application("old", SAME)], ["StopApplication", "StartApplication"]),
+    ],
+)
+def test_plan_for_each_difference_takes_the_one_action_that_mends_it(
+    desired: list[Any], observed: list[ObservedApplication], expected: list[str]
+) -> None:
+    assert kinds(desired, observed) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "replaces"),
+    [
+        ("replicas", 5, False),
+        ("revision", "sha256:b", False),
+        ("updated_at", 999.0, False),
+        ("generation", 2, True),
+        ("gpus_per_replica", 1.0, True),
+        ("max_model_len", 512, True),
+        ("engine_args", {"max_num_seqs": 4}, True),
+    ],
+)
+def test_spec_digest_after_a_change_differs_only_if_replicas_must_be_replaced(
+    field: str, value: Any, replaces: bool
+) -> None:
+    changed = structs.replace(deployment(), **{field: value})
+    assert (spec_digest(changed) != SAME) is replaces
+
+
+def test_plan_of_a_scale_names_the_running_spec_and_both_numbers() -> None:
+    (action,) = plan(
+        DesiredState(deployments={"chat": deployment(replicas=3)}),
+        ObservedState(applications={"chat": application(digest=SAME)}),
+        now=0.0,
+    )
+    assert action == ScaleApplication(name="chat", spec_digest=SAME, replicas=3, reason="1 → 3 replicas")
+
+
+def test_actions_are_distinct_types_when_encoded() -> None:
+    assert {each.__struct_config__.tag for each in (StartApplication, ScaleApplication, StopApplication)} == {
+        "StartApplication", "ScaleApplication", "StopApplication",
+    }  # fmt: skip
