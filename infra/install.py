@@ -70,8 +70,7 @@ def install_packages(kind: str, with_tests: bool) -> None:
     argv += ["-c", f"infra/constraints-{kind}.txt", "--group", "web", "-e", wanted]
     if with_tests:
         argv += ["--group", "test"]
-    if kind == "cpu":
-        argv += ["--override", "infra/overrides-cpu.txt"]
+    argv += ["--override", f"infra/overrides-{kind}.txt"]
     run("Installing the packages", argv)
     if not own:
         STAMPS.mkdir(exist_ok=True)
@@ -120,7 +119,7 @@ def step(title: str, name: str, mark: str, result: Path, act: Callable[[], None]
 def main() -> int:
     with_tests = "--with-tests" in sys.argv[1:]
     kind = "gpu" if has_nvidia_gpu() else "cpu"
-    lists = [ROOT / "pyproject.toml", ROOT / f"infra/constraints-{kind}.txt", ROOT / "infra/overrides-cpu.txt"]
+    lists = [ROOT / "pyproject.toml", ROOT / f"infra/constraints-{kind}.txt", ROOT / f"infra/overrides-{kind}.txt"]
     packages = fingerprint(lists, kind, str(ROOT))
     title = (
         f"Packages for {'NVIDIA GPUs' if kind == 'gpu' else 'the CPU'} (about {'5 min' if kind == 'gpu' else '1 min'})"

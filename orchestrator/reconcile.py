@@ -12,12 +12,12 @@ from orchestrator.types import (
     Action,
     Deployment,
     DesiredState,
-    ObservedApplication,
     ObservedState,
     ScaleApplication,
     StartApplication,
     StopApplication,
 )
+from replicas.types import ReplicaState
 
 _GOING = "DELETING"
 
@@ -55,13 +55,18 @@ def plan(desired: DesiredState, observed: ObservedState, now: float) -> tuple[Ac
     changes = [
         action
         for name, deployment in desired.deployments.items()
-        if (action := _change(deployment, observed.applications.get(name))) is not None
+        if (action := _change(deployment, observed)) is not None
     ]
     return (*stops, *changes)
 
 
-def _change(deployment: Deployment, application: ObservedApplication | None) -> Action | None:
+def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
+    application = observed.applications.get(deployment.name)
     digest = spec_digest(deployment)
+    if is_hopeless(deployment, observed):
+        if application is None or application.status == _GOING:
+            return None
+        return StopApplication(name=deployment.name, reason="its replicas say that trying again cannot help")
     if application is None:
         if deployment.replicas == 0:
             return None
@@ -80,3 +85,17 @@ def _change(deployment: Deployment, application: ObservedApplication | None) -> 
             reason=f"{application.target_replicas} → {deployment.replicas} replicas",
         )
     return None
+
+
+def is_hopeless(deployment: Deployment, observed: ObservedState) -> bool:
+    """Whether a replica failed for good since the deployment was last changed, and none serves.
+
+    Serve would try again and again; what would help is a change of the deployment, which clears the verdict.
+    """
+    failure = observed.failures.get(deployment.name)
+    if failure is None or not failure.permanent or failure.at < deployment.updated_at:
+        return False
+    return not any(
+        endpoint.deployment == deployment.name and endpoint.state is ReplicaState.READY
+        for endpoint in observed.endpoints
+    )

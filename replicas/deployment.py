@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.serve._private import replica as serve_replica
 
 from replicas.node import read_node_config
 from replicas.replica import Place, ReplicaLife
@@ -32,6 +33,7 @@ class Replica:
 
         Raises `ReplicaError` with the failure recorded in the store and nothing left behind.
         """
+        _close_serve_port()
         config = read_node_config()
         context = ray.get_runtime_context()
         place = Place(
@@ -52,6 +54,15 @@ class Replica:
         life = getattr(self, "_life", None)
         if life is not None:
             await life.stop()
+
+
+def _close_serve_port() -> None:
+    """Keep Serve from opening its own port in this process.
+
+    Serve gives each replica a gRPC server on every interface, without authentication, that unpickles what it is sent
+    (Ray 2.60, `serve/_private/replica.py`). Nobody calls a replica through Serve here, so that server gets no port.
+    """
+    serve_replica.add_port_to_grpc_server = lambda server, address: 0
 
 
 async def _exit_when_condemned(life: ReplicaLife) -> None:

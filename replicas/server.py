@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEEP_ALIVE_S = 75
 """Longer than routers keep an idle connection in their pool, so that it is they who close it."""
-_CLOSE_GRACE_S = 5
+_CLOSE_GRACE_S = 1
 _MAX_REQUEST_ID_BYTES = 200
 
 
@@ -148,7 +148,7 @@ class ReplicaServer:
         await self._gate.wait_empty(timeout_s)
 
     async def stop(self) -> None:
-        """Close every connection; a request still in flight gets some seconds, then is cut."""
+        """Close every connection; a request still in flight gets a second, then is cut."""
         if self._serving is None:
             return
         self._gate.draining = True

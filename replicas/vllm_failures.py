@@ -56,45 +56,49 @@ def _short(cause: str) -> str:
     return plain if len(plain) <= _MOST_CHARACTERS else plain[: _MOST_CHARACTERS - 1] + "…"
 
 
+_KNOWN: tuple[tuple[re.Pattern[str], str, bool], ...] = (
+    (_DAMAGED, "The weights are damaged or incomplete ({cause}). Upload the model again.", True),
+    (
+        _CACHE_TOO_SMALL,
+        "The context does not fit into the memory left for the KV cache: lower max_model_len or raise {memory}. "
+        "({cause})",
+        True,
+    ),
+    (
+        _GPU_MEMORY,
+        "The GPU ran out of memory while the model was loading: stop another model on it, lower max_model_len or "
+        "gpu_memory_utilization, or give the replica more GPUs. ({cause})",
+        False,
+    ),
+    (
+        _HOST_MEMORY,
+        "The machine ran out of memory while the model was loading: stop another model, lower kv_cache_bytes or "
+        "max_model_len, or take a smaller model. ({cause})",
+        False,
+    ),
+    (
+        _KILLED,
+        "The engine was killed while it loaded, most likely because the machine ran out of memory: stop another model, "
+        "lower kv_cache_bytes, or take a smaller model.",
+        False,
+    ),
+)
+"""What to look for, what to say, and whether it is permanent; the first that matches."""
+
+
 def explain(error: str, log: Sequence[str], *, on_gpu: bool) -> EngineStartError:
     """The failure that `error` (of the replica's process) and `log` (of the engine's processes) tell of.
 
     `permanent` only where the same spec on the same machine must fail again.
     """
     cause = root_cause(log) or _last_words(error)
-    text = f"{error}\n{cause}"
-    cause = _short(cause)
-    if _DAMAGED.search(text):
-        return EngineStartError(
-            f"The weights are damaged or incomplete ({cause}). Upload the model again.", permanent=True
-        )
-    if _CACHE_TOO_SMALL.search(text):
-        lower = "raise the GPU share" if on_gpu else "raise kv_cache_bytes"
-        return EngineStartError(
-            "The context does not fit into the memory left for the KV cache: lower max_model_len or "
-            f"{lower}. ({cause})",
-            permanent=True,
-        )
-    if _GPU_MEMORY.search(text):
-        return EngineStartError(
-            "The GPU ran out of memory while the model was loading: stop another model on it, lower max_model_len or "
-            f"gpu_memory_utilization, or give the replica more GPUs. ({cause})",
-            permanent=False,
-        )
-    if _HOST_MEMORY.search(text):
-        return EngineStartError(
-            "The machine ran out of memory while the model was loading: stop another model, lower kv_cache_bytes or "
-            f"max_model_len, or take a smaller model. ({cause})",
-            permanent=False,
-        )
-    if _KILLED.search(text):
-        return EngineStartError(
-            "The engine was killed while it loaded, most likely because the machine ran out of memory: stop another "
-            "model, lower kv_cache_bytes, or take a smaller model.",
-            permanent=False,
-        )
+    told = {"cause": _short(cause), "memory": "the GPU share" if on_gpu else "kv_cache_bytes"}
+    for pattern, sentence, permanent in _KNOWN:
+        if pattern.search(f"{error}\n{cause}"):
+            return EngineStartError(sentence.format(**told), permanent=permanent)
     return EngineStartError(
-        f"The engine could not load the model: {cause or 'it gave no reason'}. The replica's log has the details.",
+        f"The engine could not load the model: {told['cause'] or 'it gave no reason'}. The replica's log has the "
+        "details.",
         permanent=False,
     )
 

@@ -111,7 +111,11 @@ def check_weights(folder: str) -> list[str]:
             "models directory is shared with this node.",
             permanent=True,
         )
-    config_file = path / "config.json"
+    return _read_architectures(path)
+
+
+def _read_architectures(folder: Path) -> list[str]:
+    config_file = folder / "config.json"
     if not config_file.is_file():
         raise EngineStartError(
             f"'{folder}' has no config.json, so it is not a model in Hugging Face's layout. Upload the whole folder "
@@ -124,7 +128,7 @@ def check_weights(folder: str) -> list[str]:
         raise EngineStartError(
             f"config.json in '{folder}' is not valid JSON ({error}). Upload the model again.", permanent=True
         ) from error
-    if not any(path.glob("*.safetensors")):
+    if not any(folder.glob("*.safetensors")):
         raise EngineStartError(
             f"'{folder}' has a config.json but no weights (*.safetensors). Upload the weights too; other formats "
             "must be converted to safetensors first.",

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from orchestrator.client import AdminClient, ApiError
@@ -23,7 +24,8 @@ from orchestrator.host.progress import (
     StageStarted,
     read_timings,
 )
-from orchestrator.library.sources import BUILTIN_SMOLLM2, DEFAULT_GPU_MODEL, parse_source
+from orchestrator.library.folder import examine
+from orchestrator.library.sources import BUILTIN_SMOLLM2, DEFAULT_GPU_MODEL, SourceKind, parse_source
 
 _POLL_S = 0.3
 SIMULATED_NAME = "simulated"
@@ -41,6 +43,7 @@ async def run(home: Home, options: UpOptions, report: Callable[[Event], None]) -
     # What an earlier `up` left when it was killed hard.
     await asyncio.to_thread(processes.end, processes.marked(home.root))
     _check_machine(home, options)
+    _check_model(options)
     house = House(home, options, report)
     try:
         await _start_or_stop(house, home, options, report, stop)
@@ -81,6 +84,14 @@ def _check_machine(home: Home, options: UpOptions) -> None:
     problems = [check for check in found if check.level is checks.Level.PROBLEM]
     if problems:
         raise HostError(" ".join(f"{check.name}: {check.found}. {check.advice}" for check in problems))
+
+
+def _check_model(options: UpOptions) -> None:
+    """Refuse what cannot be a model before anything is started."""
+    if options.model is not None and not options.simulated:
+        source = parse_source(options.model)
+        if source.kind is SourceKind.FOLDER:
+            examine(Path(source.id))
 
 
 async def _start(house: House, home: Home, options: UpOptions, report: Callable[[Event], None]) -> None:

@@ -36,7 +36,9 @@ def error_of(answer: httpx.Response) -> str:
     return str(answer.json()["error"]["message"])
 
 
-@pytest.mark.parametrize("path", ["/models", "/deployments", "/replicas", "/nodes", "/keys", "/system", "/events", "/join"])
+@pytest.mark.parametrize(
+    "path", ["/models", "/deployments", "/replicas", "/nodes", "/keys", "/system", "/events", "/join"]
+)
 async def test_request_without_a_key_is_refused_everywhere(house: ApiHouse, path: str) -> None:
     for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}):
         answer = await house.client.get(path, headers=headers)

@@ -50,5 +50,3 @@ async def test_events_to_a_user_hold_the_catalog_and_nothing_else(house: ApiHous
         await house.tick()
         name, data = await anext(events)
         assert (name, data[0]["simulated"]) == ("catalog", True)
-
-

@@ -11,7 +11,9 @@ def deployment(name: str = "chat", **changes: Any) -> Deployment:
     return Deployment(name=name, **(values | changes))
 
 
-def application(name: str = "chat", digest: str = "", replicas: int = 1, status: str = "RUNNING") -> ObservedApplication:
+def application(
+    name: str = "chat", digest: str = "", replicas: int = 1, status: str = "RUNNING"
+) -> ObservedApplication:
     return ObservedApplication(name=name, spec_digest=digest, target_replicas=replicas, status=status)
 
 

@@ -12,7 +12,7 @@ from orchestrator.types import (
     StartApplication,
     StopApplication,
 )
-from tests.unit.orchestrator.builders import application, deployment
+from tests.unit.orchestrator.builders import application, deployment, endpoint, failure
 
 
 def kinds(desired: list[Any], observed: list[ObservedApplication]) -> list[str]:
@@ -67,6 +67,29 @@ def test_spec_digest_after_a_change_differs_only_if_replicas_must_be_replaced(
 ) -> None:
     changed = structs.replace(deployment(), **{field: value})
     assert (spec_digest(changed) != SAME) is replaces
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        ({"applications": {"chat": application(digest=SAME)}}, ["StopApplication"]),
+        ({"applications": {"chat": application(digest=SAME, status="DELETING")}}, []),
+        ({}, []),
+        ({"applications": {"chat": application(digest=SAME)}, "endpoints": (endpoint(),)}, []),
+    ],
+)
+def test_plan_after_a_permanent_failure_stops_trying_unless_a_replica_serves(
+    observed: dict[str, Any], expected: list[str]
+) -> None:
+    desired = DesiredState(deployments={"chat": deployment()})
+    told = ObservedState(failures={"chat": failure(permanent=True)}, **observed)
+    assert [type(action).__name__ for action in plan(desired, told, 0.0)] == expected
+
+
+def test_plan_after_a_permanent_failure_tries_again_once_the_deployment_is_changed() -> None:
+    desired = DesiredState(deployments={"chat": deployment(updated_at=300.0)})
+    told = ObservedState(failures={"chat": failure(permanent=True, at=200.0)})
+    assert [type(action).__name__ for action in plan(desired, told, 0.0)] == ["StartApplication"]
 
 
 def test_plan_of_a_scale_names_the_running_spec_and_both_numbers() -> None:
