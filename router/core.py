@@ -32,16 +32,47 @@ class Core:
     telemetry: Telemetry
     rng: Random = field(default_factory=Random)
     connections: set[Watched] = field(default_factory=set)
+    no_auth: bool = False
+    requests_named: int = 0
+    request_id_prefix: bytes = b""
     now: float = 0.0
     """The loop's time at the last sweep. Exact enough for deadlines, and free."""
+    _accepted: dict[bytes, Credential] = field(default_factory=dict)
+    _accepted_from: Mapping[str, Credential] | None = None
+
+    def __post_init__(self) -> None:
+        self.no_auth = self.settings.no_auth
+        self.request_id_prefix = b"req-%016x" % self.rng.getrandbits(64)
+
+    def next_request_id(self) -> bytes:
+        """An id for a request whose client gave none."""
+        self.requests_named += 1
+        return b"%b%08x" % (self.request_id_prefix, self.requests_named)
 
     def authenticate(self, headers: Mapping[bytes, bytes], *, unsafe: bool) -> Credential | Refusal:
         """Who sent these headers (names in lower case). `unsafe`: the method may change something."""
         if self.table.credentials is None:
             return NO_SNAPSHOT
-        if self.settings.no_auth:
+        if self.no_auth:
             return authenticate_nobody(headers)
-        return authenticate(headers, self.table.credentials, time.time(), unsafe=unsafe)
+        return self._authenticate(headers, self.table.credentials, unsafe=unsafe)
+
+    def _authenticate(
+        self, headers: Mapping[bytes, bytes], credentials: Mapping[str, Credential], *, unsafe: bool
+    ) -> Credential | Refusal:
+        """Remembers the keys that were let in until the table is read again, at most a second."""
+        if credentials is not self._accepted_from:
+            self._accepted_from, self._accepted = credentials, {}
+        bearer = headers.get(b"authorization", b"")
+        known = self._accepted.get(bearer)
+        if known is not None:
+            return known
+        outcome = authenticate(headers, credentials, time.time(), unsafe=unsafe)
+        # Only what this very header proved: another scheme leaves the proof to x-api-key.
+        is_bearer = bearer[:7].lower() == b"bearer "
+        if is_bearer and isinstance(outcome, Credential) and outcome.expires_at is None:
+            self._accepted[bearer] = outcome
+        return outcome
 
     def sweep(self, now: float) -> None:
         """Enforces deadlines of clients and idle connections. `now`: the loop's time.

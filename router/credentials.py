@@ -51,7 +51,8 @@ def authenticate_nobody(headers: Mapping[bytes, bytes]) -> Credential | Refusal:
     `Origin` tell.
     """
     host = headers.get(b"host", b"").lower()
-    name = host[: host.find(b"]") + 1] if host.startswith(b"[") else host.partition(b":")[0]
+    bare = host.rstrip(b"0123456789")
+    name = bare[:-1] if bare.endswith(b":") else host
     if name not in _LOCAL_HOSTS or not same_origin(headers):
         return FOREIGN_HOST
     return _ANYONE

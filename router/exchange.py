@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from router.core import Core
@@ -24,16 +25,16 @@ from router.policy import ReplicaView, choose
 from router.telemetry import CLIENT_GONE, REPLICA_LOST
 from router.upstream import UpstreamConnection
 
+LAST_CHUNK = b"0\r\n\r\n"
+
 
 class ClientSide(Protocol):
     """The client's connection, as an exchange sees it."""
 
     core: Core
     transport: asyncio.Transport
-
-    @property
-    def write_paused(self) -> bool:
-        """The client reads more slowly than we write."""
+    flow: FlowControl
+    max_body_bytes: int
 
     def general_lines(self) -> bytes:
         """Header lines of every answer that is made here."""
@@ -52,12 +53,28 @@ class Exchange:
     and ASGI requests.
     """
 
-    __slots__ = (
-        "_attempted", "_began", "_body_bytes", "_chunked", "_client", "_connecting", "_connection", "_first_byte_seen",
-        "_fragments", "_head_sent", "_http10", "_lines", "_meter", "_model", "_out", "_replica", "_request_id",
-        "_route", "_status", "_tail", "_target", "_tried", "_turn", "body", "close", "expects_continue",
-        "more_body", "refusal", "response_complete",
-    )  # fmt: skip
+    # Defaults live in the class: most of them hold for most requests, and setting thirty attributes costs time.
+    close = False
+    """The connection ends after this answer."""
+    expects_continue = False
+    refusal: Refusal | None = None
+    """Set as soon as it is known that the request is not carried."""
+    body: bytes | bytearray = b""
+    more_body = True
+    response_complete = False
+    _turn = False
+    _cut_short = False
+    """The rest of the request is not read."""
+    _model = ""
+    _tried: tuple[str, ...] = ()
+    _replica: ReplicaView | None = None
+    _connection: UpstreamConnection | None = None
+    _connecting: asyncio.Task[None] | None = None
+    _status = 0
+    _chunked = False
+    _tail: EventTail | None = None
+    _head_sent = False
+    _first_byte_seen = False
 
     def __init__(
         self, client: ClientSide, route: Route, target: bytes, lines: bytes, request_id: bytes, *, http10: bool
@@ -68,39 +85,16 @@ class Exchange:
         self._lines = lines
         self._request_id = request_id
         self._http10 = http10
-        self.close = False
-        """The connection ends after this answer."""
-        self.expects_continue = False
-        self.refusal: Refusal | None = None
-        """Set as soon as it is known that the request is not carried."""
-        self.body: bytes | bytearray = b""
-        self.more_body = True
-        self.response_complete = False
-        self._turn = False
         self._began = time.monotonic()
         self._meter = client.core.telemetry.unknown
-        self._model = ""
-        self._tried: tuple[str, ...] = ()
-        self._replica: ReplicaView | None = None
-        self._connection: UpstreamConnection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._reset_answer()
-        self._head_sent = False
-        self._first_byte_seen = False
-
-    def _reset_answer(self) -> None:
         self._out: list[bytes] = []
-        self._fragments: list[bytes] = []
-        self._status = 0
-        self._chunked = False
-        self._tail: EventTail | None = None
 
     # The client's side
 
     def start(self) -> None:
         """All requests before this one on the connection are answered."""
         self._turn = True
-        if not self.more_body:
+        if not self.more_body or self._cut_short:
             self._dispatch()
         elif self.expects_continue:
             if self.refusal is not None:
@@ -115,12 +109,11 @@ class Exchange:
             return True
         if not self.body:
             self.body = data
-        elif isinstance(self.body, bytes):
-            self.body = bytearray(self.body)
-            self.body += data
         else:
+            if isinstance(self.body, bytes):
+                self.body = bytearray(self.body)
             self.body += data
-        return len(self.body) <= self._client.core.settings.max_body_bytes
+        return len(self.body) <= self._client.max_body_bytes
 
     def end_body(self) -> None:
         """The request is here in full."""
@@ -131,7 +124,7 @@ class Exchange:
     def refuse(self, refusal: Refusal) -> None:
         """Answers with `refusal` in its turn and ends the connection: the rest of the request is not read."""
         self.refusal = refusal
-        self.close = True
+        self.close = self._cut_short = True
         self.body = b""
         if self._turn and not self.response_complete:
             self._answer(refusal)
@@ -209,7 +202,7 @@ class Exchange:
 
     def _send(self, connection: UpstreamConnection, replica: ReplicaView) -> None:
         self._connection = connection
-        if self._client.write_paused:
+        if self._client.flow.write_paused:
             connection.pause_reading()
         head = request_head(self._target, replica.head, self._lines, self._request_id, len(self.body))
         connection.send(self, head, self.body)
@@ -219,7 +212,10 @@ class Exchange:
         if self._replica is not None:
             self._tried = (*self._tried, self._replica.replica_id)
         self._leave_upstream()
-        self._reset_answer()
+        self._out = []
+        self._status = 0
+        self._chunked = False
+        self._tail = None
         self._attempt()
 
     def _leave_upstream(self) -> None:
@@ -234,10 +230,11 @@ class Exchange:
     # The replica's side (AnswerSink)
 
     def on_head(self, status: int, headers: Headers) -> None:
-        reason = "malformed" if status not in STATUS_LINE else refused_by_replica(status)
-        if reason is not None:
-            self._try_next(reason)
-            return
+        if status != 200:
+            reason = "malformed" if status not in STATUS_LINE else refused_by_replica(status)
+            if reason is not None:
+                self._try_next(reason)
+                return
         length = kind = encoding = b""
         for name, value in headers:
             if name == b"content-length":
@@ -267,25 +264,22 @@ class Exchange:
         if is_events:
             self._tail = EventTail()
 
-    def on_body(self, data: bytes) -> None:
-        self._fragments.append(data)
-
-    def on_flush(self, *, complete: bool) -> None:
-        if not self._status:
+    def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
+        out = self._out
+        if not out and not fragments and not complete:
             return
-        if self._fragments:
-            fragments = self._fragments
-            data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
-            self._fragments = []
-            if not self._first_byte_seen:
-                self._first_byte_seen = True
-                self._meter.first_byte.observe(time.monotonic() - self._began)
-            if self._tail is not None:
-                data = self._tail.pass_on(data)
-            self._put(data)
-        if complete:
-            self._put_end()
-        out, self._out = self._out, []
+        self._out = []
+        data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
+        if data and not self._first_byte_seen:
+            self._first_byte_seen = True
+            self._meter.first_byte.observe(time.monotonic() - self._began)
+        if self._tail is not None:
+            data = self._tail.pass_on(data)
+            if complete:
+                data += self._tail.rest()
+        self._frame(out, data)
+        if complete and self._chunked:
+            out.append(LAST_CHUNK)
         if out:
             self._head_sent = True
             self.body = b""
@@ -295,21 +289,13 @@ class Exchange:
             self._leave_upstream()
             self._end(self._status)
 
-    def _put(self, data: bytes) -> None:
+    def _frame(self, out: list[bytes], data: bytes) -> None:
         if not data:
             return
         if self._chunked:
-            self._out.append(b"%x\r\n" % len(data))
-            self._out.append(data)
-            self._out.append(b"\r\n")
+            out.append(b"%x\r\n%b\r\n" % (len(data), data))
         else:
-            self._out.append(data)
-
-    def _put_end(self) -> None:
-        if self._tail is not None:
-            self._put(self._tail.rest())
-        if self._chunked:
-            self._out.append(b"0\r\n\r\n")
+            out.append(data)
 
     def on_failure(self, reason: str, *, stale: bool) -> None:
         self._connection = None
@@ -321,10 +307,9 @@ class Exchange:
             self._open(self._replica)
         elif step is Remedy.END_STREAM:
             self._leave_upstream()
-            self._tail = None
-            self._put(replica_lost_event(anthropic=self._route.anthropic))
-            self._put_end()
-            self._write(self._out)
+            out: list[bytes] = []
+            self._frame(out, replica_lost_event(anthropic=self._route.anthropic))
+            self._write([*out, LAST_CHUNK])
             self._end(REPLICA_LOST)
         else:
             self._leave_upstream()
@@ -364,7 +349,6 @@ class Exchange:
 
     def _record(self, code: int) -> None:
         meter = self._meter
-        meter.count(code)
-        meter.duration.observe(time.monotonic() - self._began)
+        meter.ended(code, time.monotonic() - self._began)
         if meter is not self._client.core.telemetry.unknown:
             meter.in_flight -= 1

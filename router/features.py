@@ -11,32 +11,32 @@ from router.errors import RequestRefusedError, bad_request
 class Route(Struct, frozen=True):
     """A path that is carried to a replica."""
 
-    path: str
+    path: bytes
     anthropic: bool = False
     """Streams of this path report errors in Anthropic's form."""
 
 
 _PATHS = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/rerank",
-    "/v1/score",
-    "/v2/rerank",
-    "/v2/embed",
-    "/tokenize",
-    "/detokenize",
-    "/classify",
-    "/pooling",
-    "/rerank",
-    "/score",
+    b"/v1/chat/completions",
+    b"/v1/completions",
+    b"/v1/embeddings",
+    b"/v1/responses",
+    b"/v1/rerank",
+    b"/v1/score",
+    b"/v2/rerank",
+    b"/v2/embed",
+    b"/tokenize",
+    b"/detokenize",
+    b"/classify",
+    b"/pooling",
+    b"/rerank",
+    b"/score",
 )
-_ANTHROPIC_PATHS = ("/v1/messages", "/v1/messages/count_tokens")
+_ANTHROPIC_PATHS = (b"/v1/messages", b"/v1/messages/count_tokens")
 
 ROUTES: dict[bytes, Route] = {
-    **{path.encode(): Route(path) for path in _PATHS},
-    **{path.encode(): Route(path, anthropic=True) for path in _ANTHROPIC_PATHS},
+    **{path: Route(path) for path in _PATHS},
+    **{path: Route(path, anthropic=True) for path in _ANTHROPIC_PATHS},
 }
 """Every path that reaches a replica, all of them POST with JSON. Whatever is not here does not: engines serve
 more than clients may use (loading adapters, sleeping, profiling)."""

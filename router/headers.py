@@ -61,7 +61,8 @@ def split_request_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[
     lines: list[bytes] = []
     for name, value in headers:
         if name in _KEPT_BY_ROUTER or name.startswith(_OURS):
-            kept.setdefault(name, value)
+            if name not in kept:
+                kept[name] = value
         else:
             lines.append(b"%b: %b\r\n" % (name, value))
     if b"connection" in kept:
@@ -91,17 +92,16 @@ def request_head(target: bytes, replica_head: bytes, lines: bytes, request_id: b
 
 def answer_lines(headers: Headers) -> bytes:
     """Header lines of a replica's answer that go on to the client: no framing, nothing that is ours to say."""
-    named: set[bytes] = set()
+    lines: list[bytes] = []
+    named: set[bytes] | None = None
     for name, value in headers:
         if name == b"connection":
-            named |= connection_tokens(value)
-    return b"".join(
-        [
-            b"%b: %b\r\n" % (name, value)
-            for name, value in headers
-            if name not in _DROPPED_FROM_ANSWER and name not in named and not name.startswith(_DROPPED_PREFIXES)
-        ]
-    )
+            named = connection_tokens(value) | (named or set())
+        elif name not in _DROPPED_FROM_ANSWER and not name.startswith(_DROPPED_PREFIXES):
+            lines.append(b"%b: %b\r\n" % (name, value))
+    if named is not None:
+        lines = [line for line in lines if line.partition(b":")[0] not in named]
+    return b"".join(lines)
 
 
 def header_safe(value: str) -> bytes:

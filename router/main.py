@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 import uvloop
@@ -69,7 +69,7 @@ class Router:
         )
         protocol = functools.partial(RouterProtocol, core=self.core)
         self._public = _Server(_config(create_app(self.core), http=protocol, drain_s=settings.drain_s))
-        self._ops = _Server(_config(create_ops_app(self.core), http="httptools", drain_s=0))
+        self._ops = _Server(_config(create_ops_app(self.core), http="httptools", drain_s=0, lifespan="off"))
 
     @property
     def started(self) -> bool:
@@ -95,12 +95,12 @@ class Router:
         try:
             await self._public.serve([public])
         finally:
-            self._ops.should_exit = True
-            await background.pop()
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            for connection in list(self._public.server_state.connections):
+            for server in self._ops.servers if self._ops.started else ():
+                server.close()
+            for connection in (*self._public.server_state.connections, *self._ops.server_state.connections):
                 if connection.transport is not None:
                     connection.transport.abort()
             self.core.pool.close()
@@ -117,12 +117,12 @@ class Router:
             await asyncio.sleep(period_s)
 
 
-def _config(app: Starlette, *, http: Any, drain_s: float) -> uvicorn.Config:
+def _config(app: Starlette, *, http: Any, drain_s: float, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=http,
         ws="none",
-        lifespan="on",
+        lifespan=lifespan,
         access_log=False,
         log_config=None,
         # No header says who a client is: keys do.

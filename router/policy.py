@@ -35,9 +35,11 @@ class RouteDecision(Struct, frozen=True):
     reason: str
 
 
+_Score = tuple[bool, int]
+"""Set aside, requests in flight. Less is better."""
 _NONE_READY = RouteDecision(None, "none_ready")
 _ALL_TRIED = RouteDecision(None, "all_tried")
-_Score = tuple[bool, int]
+_READY = ReplicaState.READY
 
 
 def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
@@ -46,26 +48,16 @@ def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Rando
     A replica set aside is taken only when every other candidate is aside too. The caller reserves the choice
     (`in_flight += 1`) before anything else runs.
     """
-    candidates = _filter(request, replicas)
-    if not candidates:
+    best: list[ReplicaView] = []
+    least: _Score = (True, 0)
+    for replica in replicas:
+        if replica.state is not _READY or replica.replica_id in request.tried:
+            continue
+        score = (replica.aside_until > request.now, replica.in_flight)
+        if not best or score < least:
+            best, least = [replica], score
+        elif score == least:
+            best.append(replica)
+    if not best:
         return _ALL_TRIED if request.tried else _NONE_READY
-    if len(candidates) == 1:
-        return RouteDecision(candidates[0], "only_candidate")
-    scores = [_score(request, replica) for replica in candidates]
-    least = min(scores)
-    best = [replica for replica, score in zip(candidates, scores, strict=True) if score == least]
-    return RouteDecision(best[0] if len(best) == 1 else rng.choice(best), "least_in_flight")
-
-
-def _filter(request: RequestFeatures, replicas: Sequence[ReplicaView]) -> list[ReplicaView]:
-    tried = request.tried
-    return [
-        replica
-        for replica in replicas
-        if replica.state is ReplicaState.READY and (not tried or replica.replica_id not in tried)
-    ]
-
-
-def _score(request: RequestFeatures, replica: ReplicaView) -> _Score:
-    """Less is better."""
-    return replica.aside_until > request.now, replica.in_flight
+    return RouteDecision(best[int(rng.random() * len(best))], "least_in_flight")

@@ -23,7 +23,7 @@ _LINGER_S = 2.0
 """How long a client may go on sending after a refusal in mid-request, so that it reads the answer before a reset."""
 _EVENT_STREAM_GRACE_S = 0.5
 _PIPELINE_PAUSES_AT = 8
-_NO_ROUTE = Route("")
+_NO_ROUTE = Route(b"")
 
 
 class _Phase(Enum):
@@ -34,6 +34,10 @@ class _Phase(Enum):
     BODY = auto()
     ANSWERING = auto()
     CLOSING = auto()
+
+
+# Looked up as globals: an attribute of an Enum costs several times that.
+_IDLE, _HEAD, _BODY, _ANSWERING, _CLOSING = _Phase
 
 
 class RouterProtocol(HttpToolsProtocol):
@@ -50,15 +54,22 @@ class RouterProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.core = core
-        self._settings = core.settings
+        settings = core.settings
+        # Plain attributes: the hot path reads them, and pydantic's are slow.
+        self._max_head_bytes = settings.max_head_bytes
+        self._max_header_count = settings.max_header_count
+        self.max_body_bytes = settings.max_body_bytes
+        self._header_timeout_s = settings.header_timeout_s
+        self._body_timeout_s = settings.body_timeout_s
+        self._keep_alive_s = settings.keep_alive_s
         self._current: Exchange | RequestResponseCycle | None = None
         """Whose answer is being written."""
         self._advancing = False
         self._stopping = False
         self._input_open = True
         """False once nothing more of what the client sends will be read as a request."""
-        self._phase = _Phase.IDLE
-        self._deadline = core.now + self._settings.header_timeout_s
+        self._phase = _IDLE
+        self._deadline = core.now + self._header_timeout_s
         self._stalled_bytes = 0
         """Bytes read since something came of them."""
         self._fed_bytes = 0
@@ -68,11 +79,6 @@ class RouterProtocol(HttpToolsProtocol):
         self._upgrading = False
 
     # ClientSide
-
-    @property
-    def write_paused(self) -> bool:
-        """The client reads more slowly than we write."""
-        return self.flow.write_paused
 
     def general_lines(self) -> bytes:
         """Header lines of every answer that is made here: the date."""
@@ -86,12 +92,18 @@ class RouterProtocol(HttpToolsProtocol):
         """The answer is written in full."""
         if exchange.close:
             self._input_open = False
-            self._phase = _Phase.CLOSING
+            self._phase = _CLOSING
             if exchange.more_body and self.transport.can_write_eof() and not self.transport.is_closing():
                 self.transport.write_eof()
                 self._deadline = self.core.now + _LINGER_S
             else:
                 self.transport.close()
+        elif not self.pipeline and self._phase is _ANSWERING and not self._stopping:
+            # The common end, without the general case's questions.
+            self._current = None
+            self.server_state.total_requests += 1
+            self._wait_for_request()
+            return
         self.on_response_complete()
 
     # asyncio
@@ -127,7 +139,7 @@ class RouterProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse_input(MALFORMED_HTTP)
             return
-        if self._stalled_bytes > self._settings.max_head_bytes:
+        if self._stalled_bytes > self._max_head_bytes:
             self._refuse_input(HEADERS_TOO_LARGE)
 
     def pause_writing(self) -> None:
@@ -145,12 +157,12 @@ class RouterProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self._phase = _Phase.HEAD
-        self._deadline = self.core.now + self._settings.header_timeout_s
+        self._phase = _HEAD
+        self._deadline = self.core.now + self._header_timeout_s
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # After the head these are a chunked body's trailers, of which nothing is taken.
-        if self._phase is _Phase.HEAD:
+        if self._phase is _HEAD:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -162,7 +174,9 @@ class RouterProtocol(HttpToolsProtocol):
         route = ROUTES.get(self.url)
         if route is None:
             route = ROUTES.get(_path_of(self.url))
-        if self._head_too_large():
+        # What came in few bytes is not large: most heads need not be added up.
+        much = self._stalled_bytes > self._max_head_bytes or self._fed_bytes > self._max_head_bytes
+        if (much or len(self.headers) > self._max_header_count) and self._head_too_large():
             self._refuse_input(HEADERS_TOO_LARGE)
             return
         self._stalled_bytes = 0
@@ -180,13 +194,13 @@ class RouterProtocol(HttpToolsProtocol):
             return
         self._body_bytes += len(body)
         if not self.cycle.add_body(body):
-            self._refuse_input(body_too_large(self._settings.max_body_bytes))
+            self._refuse_input(body_too_large(self.max_body_bytes))
 
     def on_message_complete(self) -> None:
         if not self._input_open or self._upgrading:
             return
         self._stalled_bytes = 0
-        self._phase = _Phase.ANSWERING
+        self._phase = _ANSWERING
         self._deadline = float("inf")
         exchange = self.cycle
         if not isinstance(exchange, Exchange):
@@ -202,22 +216,24 @@ class RouterProtocol(HttpToolsProtocol):
 
     def _begin_exchange(self, route: Route) -> None:
         kept, lines = split_request_headers(self.headers)
-        request_id = sane_request_id(kept.get(b"x-request-id")) or self._new_request_id()
-        http10 = self.parser.get_http_version() == "1.0"
-        target = route.path.encode() + _query_of(self.url)
+        request_id = sane_request_id(kept.get(b"x-request-id")) or self.core.next_request_id()
+        keep_alive = self.parser.should_keep_alive()
+        # A client of HTTP/1.0 is kept alive only if it asks for it. The question is dear.
+        http10 = (not keep_alive or b"connection" in kept) and self.parser.get_http_version() == "1.0"
+        target = route.path if b"?" not in self.url else route.path + _query_of(self.url)
         exchange = Exchange(self, route, target, lines, request_id, http10=http10)
-        exchange.close = http10 or not self.parser.should_keep_alive()
-        exchange.expects_continue = kept.get(b"expect", b"").lower() == b"100-continue"
+        exchange.close = http10 or not keep_alive
+        exchange.expects_continue = b"expect" in kept and kept[b"expect"].lower() == b"100-continue"
         outcome = self.core.authenticate(kept, unsafe=True)
-        if isinstance(outcome, Refusal):
+        if type(outcome) is Refusal:
             exchange.refusal = outcome
-        self._phase = _Phase.BODY
+        self._phase = _BODY
         self._body_bytes = 0
-        self._deadline = self.core.now + self._settings.body_timeout_s
+        self._deadline = self.core.now + self._body_timeout_s
         self._enqueue(exchange)
         length = kept.get(b"content-length")
-        if length is not None and int(length) > self._settings.max_body_bytes:
-            self._refuse_input(body_too_large(self._settings.max_body_bytes))
+        if length is not None and int(length) > self.max_body_bytes:
+            self._refuse_input(body_too_large(self.max_body_bytes))
 
     def _begin_asgi(self) -> None:
         url, headers = self.url, self.headers
@@ -227,7 +243,7 @@ class RouterProtocol(HttpToolsProtocol):
         self.expect_100_continue = any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in headers
         )
-        self._phase = _Phase.ANSWERING
+        self._phase = _ANSWERING
         self._deadline = float("inf")
         super().on_headers_complete()
 
@@ -264,14 +280,15 @@ class RouterProtocol(HttpToolsProtocol):
             self._wait_for_request()
 
     def _wait_for_request(self) -> None:
-        self.flow.resume_reading()
-        if self._phase is not _Phase.ANSWERING:
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self._phase is not _ANSWERING:
             return
         if self._stopping:
             self.transport.close()
             return
-        self._phase = _Phase.IDLE
-        self._deadline = self.core.now + self._settings.keep_alive_s
+        self._phase = _IDLE
+        self._deadline = self.core.now + self._keep_alive_s
 
     # Refusals and ends
 
@@ -279,20 +296,20 @@ class RouterProtocol(HttpToolsProtocol):
         """Called by the sweep. `now`: the loop's time."""
         if now < self._deadline or self.transport.is_closing():
             return
-        if self._phase is _Phase.IDLE:
+        if self._phase is _IDLE:
             self.transport.close()
-        elif self._phase is _Phase.CLOSING:
+        elif self._phase is _CLOSING:
             self.transport.abort()
-        elif self._phase is _Phase.BODY and self._body_comes_fast_enough():
+        elif self._phase is _BODY and self._body_comes_fast_enough():
             self._body_bytes = 0
-            self._deadline = now + self._settings.body_timeout_s
+            self._deadline = now + self._body_timeout_s
         else:
             self._refuse_input(REQUEST_TIMEOUT)
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops: whoever is being answered keeps the connection until the answer's end."""
         self._stopping = True
-        if self._phase is _Phase.IDLE or self._phase is _Phase.CLOSING:
+        if self._phase is _IDLE or self._phase is _CLOSING:
             self.transport.close()
         elif isinstance(self._current, RequestResponseCycle):
             self._current.keep_alive = False
@@ -307,7 +324,7 @@ class RouterProtocol(HttpToolsProtocol):
             return
         self._input_open = False
         reading = self.cycle
-        if self._phase is _Phase.BODY and isinstance(reading, Exchange):
+        if self._phase is _BODY and isinstance(reading, Exchange):
             reading.refuse(refusal)
         elif isinstance(reading, RequestResponseCycle) and reading.more_body and not reading.response_complete:
             # Half of a body went to the app already; it learns that no more will come.
@@ -315,10 +332,10 @@ class RouterProtocol(HttpToolsProtocol):
             reading.message_event.set()
             self.transport.abort()
         else:
-            refused = Exchange(self, _NO_ROUTE, b"", b"", self._new_request_id(), http10=False)
+            refused = Exchange(self, _NO_ROUTE, b"", b"", self.core.next_request_id(), http10=False)
             refused.refusal = refusal
             refused.close = True
-            self._phase = _Phase.BODY
+            self._phase = _BODY
             self._enqueue(refused)
             if not refused.response_complete:
                 refused.refuse(refusal)
@@ -357,19 +374,14 @@ class RouterProtocol(HttpToolsProtocol):
         self.data_received(b"".join(head) + b"\r\n" + rest)
 
     def _head_too_large(self) -> bool:
-        if len(self.headers) > self._settings.max_header_count:
+        if len(self.headers) > self._max_header_count:
             return True
-        if self._stalled_bytes <= self._settings.max_head_bytes >= self._fed_bytes:
-            return False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return size > self._settings.max_head_bytes
+        return size > self._max_head_bytes
 
     def _body_comes_fast_enough(self) -> bool:
-        needed = self._settings.body_timeout_s * self._settings.min_body_bytes_per_s
+        needed = self._body_timeout_s * self.core.settings.min_body_bytes_per_s
         return bool(needed) and self._body_bytes >= needed
-
-    def _new_request_id(self) -> bytes:
-        return b"req-%032x" % self.core.rng.getrandbits(128)
 
 
 def _path_of(url: bytes) -> bytes:

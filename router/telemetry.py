@@ -56,9 +56,10 @@ class ModelMeter:
         self.duration = Histogram()
         self.response_bytes = 0
 
-    def count(self, code: int) -> None:
-        """One request ended with `code`."""
+    def ended(self, code: int, seconds: float) -> None:
+        """One request ended with `code` after `seconds`."""
         self.codes[code] = self.codes.get(code, 0) + 1
+        self.duration.observe(seconds)
 
 
 class Telemetry(Collector):

@@ -15,16 +15,14 @@ _JOIN_UP_TO_BYTES = 64 * 1024
 
 
 class AnswerSink(Protocol):
-    """Who waits for an answer. Everything of one reading arrives before `on_flush`."""
+    """Who waits for an answer. One call of `on_body` for each reading."""
 
     def on_head(self, status: int, headers: Headers) -> None:
         """The final status and headers; informational answers never get here."""
 
-    def on_body(self, data: bytes) -> None:
-        """Bytes of the body, without framing."""
-
-    def on_flush(self, *, complete: bool) -> None:
-        """No more for now; `complete` once the body is whole."""
+    def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
+        """What has come of the body, without framing, after the head and after each reading. `complete` once it is
+        whole."""
 
     def on_failure(self, reason: str, *, stale: bool) -> None:
         """The connection failed before the answer was complete and is gone. `stale`: it had been used before and
@@ -36,6 +34,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_complete",
+        "_fragments",
         "_headers",
         "_informational",
         "_keep_alive",
@@ -60,6 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._sink: AnswerSink | None = None
         self._headers: list[tuple[bytes, bytes]] = []
+        self._fragments: list[bytes] = []
         self._used = False
         self._spoke = False
         self._complete = False
@@ -121,7 +121,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self._complete:
             self._finish(sink)
         else:
-            sink.on_flush(complete=False)
+            fragments = self._fragments
+            self._fragments = []
+            sink.on_body(fragments, complete=False)
 
     def eof_received(self) -> None:
         if self._sink is not None and self._until_eof:
@@ -143,7 +145,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.put(self)
         else:
             self.transport.abort()
-        sink.on_flush(complete=True)
+        fragments = self._fragments
+        self._fragments = []
+        sink.on_body(fragments, complete=True)
 
     def _fail(self, reason: str) -> None:
         sink, self._sink = self._sink, None
@@ -173,8 +177,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink.on_head(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
-        if self._sink is not None and not self._poisoned:
-            self._sink.on_body(data)
+        if not self._poisoned:
+            self._fragments.append(data)
 
     def on_message_complete(self) -> None:
         if self._informational:

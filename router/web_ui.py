@@ -1,5 +1,6 @@
 """The built web UI, from a folder."""
 
+import mimetypes
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -36,11 +37,22 @@ class WebUI:
         if not is_file:
             path = "index.html"
         try:
-            answer = await files.get_response(path, request.scope)
+            answer = await self._file(files, path, request)
         except HTTPException:
             return _secured(PlainTextResponse("Not found.\n", status_code=404), "no-store")
         immutable = path.startswith("assets/") and answer.status_code in (200, 206, 304)
         return _secured(answer, "public, max-age=31536000, immutable" if immutable else "no-cache")
+
+    async def _file(self, files: StaticFiles, path: str, request: Request) -> Response:
+        """The file, or the compressed form that the build left beside it: compressing here would hold up requests."""
+        accepts = "gzip" in request.headers.get("accept-encoding", "")
+        if not accepts or self._folder is None or not (self._folder / f"{path}.gz").is_file():
+            return await files.get_response(path, request.scope)
+        answer = await files.get_response(f"{path}.gz", request.scope)
+        answer.headers["content-type"] = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        answer.headers["content-encoding"] = "gzip"
+        answer.headers["vary"] = "Accept-Encoding"
+        return answer
 
     def _open(self) -> StaticFiles | None:
         # At each request until it is there: the UI may be built after the router has started.

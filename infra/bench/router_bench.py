@@ -252,17 +252,8 @@ def print_table(rows: list[Row], peer: Row | None) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="infra/bench/router", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s")
-    parser.add_argument("--full", action="store_true", help="7 rounds of 8 s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    options = parser.parse_args()
-    rounds, seconds = (2, 2) if options.quick else (7, 8) if options.full else (3, 4)
-    if (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
-        raise SystemExit("This bench needs two cores and taskset (Debian package util-linux).")
-    ensure_wrk()
-    peer_command = ensure_vllm_router()
+def compare(rounds: int, seconds: int, peer_command: Path | str) -> tuple[list[Row], Row | None]:
+    """Starts everything, measures all rows in turn, ends everything."""
     with ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roundhouse-bench-")))
         processes = Processes(stack, logs)
@@ -277,17 +268,31 @@ def main() -> None:
         for row in rows:
             wait_for(row.name, lambda row=row: answers(row.url))  # type: ignore[misc]
             measure(row, "unary", 1)
-        for row in rows:
             row.per_s, row.cpu_us = {kind: [] for kind in BODIES}, {kind: [] for kind in BODIES}
         for number in range(rounds):
             for kind in BODIES:
                 for row in rows[number % len(rows) :] + rows[: number % len(rows)]:
                     measure(row, kind, seconds)
-        machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-        print(f"{machine}; {rounds} rounds of {seconds} s, median; streams of 64 chunks; {CONNECTIONS} connections")
-        print_table(rows, peer)
-        if isinstance(peer_command, str):
-            print(f"No peer in this run: {peer_command}")
+    return rows, peer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="infra/bench/router", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s")
+    parser.add_argument("--full", action="store_true", help="7 rounds of 8 s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+    rounds, seconds = (2, 2) if options.quick else (7, 8) if options.full else (3, 4)
+    if (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
+        raise SystemExit("This bench needs two cores and taskset (Debian package util-linux).")
+    ensure_wrk()
+    peer_command = ensure_vllm_router()
+    rows, peer = compare(rounds, seconds, peer_command)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"{machine}; {rounds} rounds of {seconds} s, median; streams of 64 chunks; {CONNECTIONS} connections")
+    print_table(rows, peer)
+    if peer is None:
+        print(f"No peer in this run: {peer_command}")
     if options.json:
         figures = {"machine": machine, "rounds": rounds, "seconds": seconds, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(figures, indent=1) + "\n")

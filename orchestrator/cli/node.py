@@ -3,15 +3,16 @@
 import asyncio
 import os
 import signal
+import socket
 from typing import Annotated
 
 import typer
 
 from orchestrator.cli.output import AsJson, connect, console, show, size
-from orchestrator.errors import HostError
+from orchestrator.errors import HostError, InvalidRequestError
 from orchestrator.host import processes, ray_node
 from orchestrator.host.home import Home, free_ports, write_secret
-from orchestrator.host.join import parse_join_token
+from orchestrator.host.join import JoinToken, parse_join_token
 
 app = typer.Typer(help="Machines of the cluster.", no_args_is_help=True)
 
@@ -47,18 +48,37 @@ def join_command() -> None:
 
 def join(
     token: Annotated[str, typer.Argument(help="What `roundhouse node join-command` printed on the head.")],
-    node_address: Annotated[str, typer.Option(help="Address at which the others reach this machine.")] = "127.0.0.1",
+    node_address: Annotated[
+        str | None, typer.Option(help="Address at which the others reach this machine; found by itself if left out.")
+    ] = None,
     cpus: Annotated[int | None, typer.Option(min=0, help="CPUs offered to replicas.")] = None,
 ) -> None:
     """Make this machine a node that takes replicas, until Ctrl-C."""
+    parsed = parse_join_token(token)
+    head, _, port = parsed.ray_address.rpartition(":")
+    if ray_node.is_loopback(head):
+        raise InvalidRequestError(
+            "The cluster's head listens on loopback only, where no other machine can join. Start it with "
+            "`roundhouse up --node-address ADDRESS`, and use the join command that it prints then."
+        )
     home = Home.of_environment()
     home.prepare()
     home.lock()
-    asyncio.run(_join(home, token, node_address, os.cpu_count() or 1 if cpus is None else cpus))
+    address = node_address or _address_towards(head, int(port))
+    asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus))
 
 
-async def _join(home: Home, text: str, node_address: str, cpus: int) -> None:
-    token = parse_join_token(text)
+def _address_towards(host: str, port: int) -> str:
+    """The address of this machine that packets to `host` carry. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, port))
+        except OSError as error:
+            raise HostError(f"There is no way from here to {host}: {error}. Check the network.") from error
+        return str(probe.getsockname()[0])
+
+
+async def _join(home: Home, token: JoinToken, node_address: str, cpus: int) -> None:
     token_path = home.run / "joined.token"
     write_secret(token_path, token.ray_token)
     ray_node.write_node_config(home, token.store_url, node_address)

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 from contextlib import suppress
@@ -13,8 +14,8 @@ import msgspec
 
 from orchestrator.errors import HostError
 
-_SOCKET_PATH_ROOM = 60
-"""Longest path under which Ray's socket names still fit into the 107 bytes that Linux allows."""
+_SOCKET_PATH_ROOM = 38
+"""Longest folder in which Ray's socket names, session folder included, fit into the 107 bytes that Linux allows."""
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +67,9 @@ class Home:
     @property
     def ray_folder(self) -> Path:
         """Ray's working folder; in the system's temporary folder when the home's path is too long for sockets."""
-        if len(str(self.root)) <= _SOCKET_PATH_ROOM - len("/ray"):
-            return self.root / "ray"
+        inside = self.root / "ray"
+        if len(str(inside)) <= _SOCKET_PATH_ROOM:
+            return inside
         return Path(tempfile.gettempdir()) / ("rh-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:10])
 
     def prepare(self) -> None:
@@ -83,6 +85,12 @@ class Home:
                 f"{self.root} cannot be used as ROUNDHOUSE_HOME: {error.strerror}. Set ROUNDHOUSE_HOME to a folder "
                 "that you may write."
             ) from error
+
+    def prune_ray_sessions(self) -> None:
+        """Keep the logs of the newest Ray session; each start makes another one."""
+        sessions = sorted(path for path in self.ray_folder.glob("session_2*") if path.is_dir())
+        for session in sessions[:-1]:
+            shutil.rmtree(session, ignore_errors=True)
 
     def lock(self) -> int:
         """Take the home for this process, and return the lock's descriptor. Raises HostError when it is taken."""

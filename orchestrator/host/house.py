@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -124,7 +125,8 @@ class House:
 
     def _ray(self) -> Child:
         argv = ray_node.head_command(self._home, self._ports, self._options.node_address, os.cpu_count() or 1)
-        return Child("ray", argv, self._ray_env, self._home.logs / "ray.log")
+        # Asked politely, Ray takes most of a minute; killed, its own reaper ends its processes at once.
+        return Child("ray", argv, self._ray_env, self._home.logs / "ray.log", death_signal=signal.SIGKILL)
 
     def _orchestrator(self) -> Child:
         settings = {

@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,15 +24,26 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+def _at_parents_death(number: signal.Signals) -> Callable[[], None] | None:
+    """What a child runs before it becomes its program, so that it gets signal `number` when this process ends."""
+    if sys.platform != "linux":
+        return None
+    return lambda: ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 class Child:
     """One long-running process with its log file, in a session of its own: a terminal's Ctrl-C does not reach it."""
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        death_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self.name = name
+        self._death_signal = death_signal
         self.log = log
         self._argv = list(argv)
         self._env = dict(env)
@@ -47,7 +58,7 @@ class Child:
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_at_parents_death(self._death_signal),
             )
 
     @property

@@ -44,6 +44,7 @@ async def run(home: Home, options: UpOptions, report: Callable[[Event], None]) -
     await asyncio.to_thread(processes.end, processes.marked(home.root))
     _check_machine(home, options)
     _check_model(options)
+    await asyncio.to_thread(home.prune_ray_sessions)
     house = House(home, options, report)
     try:
         await _start_or_stop(house, home, options, report, stop)

@@ -37,7 +37,7 @@ async def test_events_to_an_admin_begin_with_every_list_and_then_tell_only_what_
         assert first == {"catalog", "models", "deployments", "replicas", "nodes"}
         await house.client.put("/deployments/chat", json={"engine": "simulated"})
         await house.tick()
-        told = {name: data for name, data in [await anext(events), await anext(events)]}
+        told = dict([await anext(events), await anext(events)])
         assert set(told) == {"catalog", "deployments"}
         assert [each["name"] for each in told["catalog"]] == ["chat"]
         assert told["catalog"][0]["status"] == "starting"

@@ -35,7 +35,7 @@ async def following(url: str, refresh_s: float = 60.0) -> AsyncIterator[tuple[Ro
 
 async def eventually_subscribed(store: StoreWriter) -> None:
     async with asyncio.timeout(10):
-        while not (await store.client.pubsub_numsub("roundhouse:changes"))[0][1]:
+        while not (await store.client.pubsub_numsub("roundhouse:changes"))[0][1]:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 

@@ -30,10 +30,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
-    def do_HEAD(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_HEAD(self) -> None:
         self._answer(with_body=False)
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         self._answer(with_body=True)
 
     def _answer(self, with_body: bool) -> None:
@@ -48,7 +48,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(path.split("/", 5)[5], with_body)
         elif path == "/api/v1/models/owner/tiny/repo/files":
             files = [
-                {"Path": name, "Name": name, "Size": len(data), "Type": "blob", "Sha256": _sha(data), "Revision": COMMIT}
+                {
+                    "Path": name,
+                    "Name": name,
+                    "Size": len(data),
+                    "Type": "blob",
+                    "Sha256": _sha(data),
+                    "Revision": COMMIT,
+                }
                 for name, data in self.hub.files.items()
             ]
             self._json({"Code": 200, "Success": True, "Data": {"Files": files}})

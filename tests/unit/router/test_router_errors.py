@@ -78,7 +78,8 @@ def test_event_tail_does_not_hold_an_event_without_end() -> None:
 def test_credentials_and_internal_headers_stop_at_the_router() -> None:
     headers = [
         (b"authorization", b"Bearer k"), (b"x-api-key", b"k"), (b"cookie", b"c"), (b"x-roundhouse-replica", b"forged"),
-        (b"te", b"trailers"), (b"connection", b"close, x-private"), (b"x-private", b"1"), (b"transfer-encoding", b"chunked"),
+        (b"te", b"trailers"), (b"connection", b"close, x-private"), (b"x-private", b"1"),
+        (b"transfer-encoding", b"chunked"),
         (b"user-agent", b"test"), (b"x-forwarded-for", b"1.2.3.4"),
     ]  # fmt: skip
     kept, lines = split_request_headers(headers)

@@ -1,0 +1,36 @@
+/** Lists of the server. Each is fetched once and then kept up to date by `live.ts`. */
+import { useQuery } from "@tanstack/react-query";
+
+import { catalogOf } from "./catalog";
+import { api, apiFetch, expectData } from "./client";
+import { ApiError, failureOf } from "./errors";
+import type { CatalogView } from "./types";
+
+async function fetchCatalog(): Promise<CatalogView[]> {
+  const response = await apiFetch("/v1/models");
+  const body: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(failureOf(response.status, body));
+  return catalogOf(body as Parameters<typeof catalogOf>[0]);
+}
+
+export const useCatalog = () => useQuery({ queryKey: ["catalog"], queryFn: fetchCatalog });
+
+export const useModels = () =>
+  useQuery({ queryKey: ["models"], queryFn: async () => expectData(await api.GET("/api/v1/models")) });
+
+export const useDeployments = () =>
+  useQuery({ queryKey: ["deployments"], queryFn: async () => expectData(await api.GET("/api/v1/deployments")) });
+
+export const useReplicas = () =>
+  useQuery({ queryKey: ["replicas"], queryFn: async () => expectData(await api.GET("/api/v1/replicas")) });
+
+export const useNodes = () =>
+  useQuery({ queryKey: ["nodes"], queryFn: async () => expectData(await api.GET("/api/v1/nodes")) });
+
+/** Not among the events: asked for again every 10 s while it is on screen. */
+export const useSystem = () =>
+  useQuery({
+    queryKey: ["system"],
+    queryFn: async () => expectData(await api.GET("/api/v1/system")),
+    refetchInterval: 10_000,
+  });

@@ -1,0 +1,17 @@
+/** Names for what the generated client calls `components["schemas"][…]`. */
+import type { components } from "./generated/schema";
+
+type Schemas = components["schemas"];
+
+export type ModelView = Schemas["ModelView"];
+export type ProgressView = Schemas["ProgressView"];
+export type DeploymentView = Schemas["DeploymentView"];
+export type DeploymentBody = Schemas["DeploymentBody"];
+export type ReplicaView = Schemas["ReplicaView"];
+export type NodeView = Schemas["NodeView"];
+export type KeyView = Schemas["KeyView"];
+export type KeyCreated = Schemas["KeyCreated"];
+export type SessionView = Schemas["SessionView"];
+export type CatalogView = Schemas["CatalogView"];
+export type SystemView = Schemas["SystemView"];
+export type JoinView = Schemas["JoinView"];

@@ -1,0 +1,68 @@
+import { ActionIcon } from "@mantine/core";
+import { IconBox, IconKey, IconMenu2, IconMessage, IconRocket, IconServer2, IconStack2 } from "@tabler/icons-react";
+import { useTranslation } from "react-i18next";
+import { Link, NavLink } from "react-router";
+
+import { useSession } from "@/api/session";
+import { AccountMenu } from "@/ui/AccountMenu";
+import { Mark } from "@/ui/Mark";
+
+import styles from "./AdminApp.module.css";
+
+const PAGES = [
+  { path: "deployments", icon: IconRocket },
+  { path: "models", icon: IconBox },
+  { path: "replicas", icon: IconStack2 },
+  { path: "nodes", icon: IconServer2 },
+  { path: "keys", icon: IconKey },
+] as const;
+
+interface Props {
+  /** On a narrow page, where the navigation lies over the rest. */
+  open: boolean;
+  onToggle: (open: boolean) => void;
+}
+
+export function AdminNav({ open, onToggle }: Props) {
+  const { t } = useTranslation();
+  const admin = useSession().data?.role === "admin";
+  return (
+    <>
+      <div className={styles.top}>
+        <ActionIcon aria-label={t("nav.open")} aria-expanded={open} onClick={() => onToggle(true)}>
+          <IconMenu2 size={20} stroke={1.75} />
+        </ActionIcon>
+        <Mark size={20} />
+        <span>{t("app.name")}</span>
+      </div>
+      {open && <div className={styles.shade} onClick={() => onToggle(false)} aria-hidden />}
+      <nav
+        className={styles.nav}
+        data-open={open}
+        aria-label={t("nav.label")}
+        onKeyDown={(event) => event.key === "Escape" && onToggle(false)}
+      >
+        <Link to="/" className={styles.brand}>
+          <Mark size={22} />
+          {t("app.name")}
+        </Link>
+        <div className={styles.links}>
+          <Link to="/" className={styles.link} data-apart>
+            <IconMessage size={16} stroke={1.75} aria-hidden />
+            {t("app.chat")}
+          </Link>
+          {admin &&
+            PAGES.map(({ path, icon: Icon }) => (
+              <NavLink key={path} to={`/admin/${path}`} className={styles.link} onClick={() => onToggle(false)}>
+                <Icon size={16} stroke={1.75} aria-hidden />
+                {t(`nav.${path}`)}
+              </NavLink>
+            ))}
+        </div>
+        <div className={styles.foot}>
+          <AccountMenu other="chat" />
+        </div>
+      </nav>
+    </>
+  );
+}

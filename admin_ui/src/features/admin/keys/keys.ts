@@ -1,0 +1,32 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+
+import { api, expectData } from "@/api/client";
+import { queryClient } from "@/api/queryClient";
+
+const KEYS = ["keys"];
+const reload = () => queryClient.invalidateQueries({ queryKey: KEYS });
+
+/** Keys are not among the events: read again whenever the page is opened. */
+export const useKeys = () =>
+  useQuery({ queryKey: KEYS, queryFn: async () => expectData(await api.GET("/api/v1/keys")), staleTime: 0 });
+
+export function useCreateKey() {
+  return useMutation({
+    mutationFn: async (body: { name: string; role: "admin" | "user" }) =>
+      expectData(await api.POST("/api/v1/keys", { body })),
+    onSuccess: reload,
+    // The secret stays in memory for as long as it is shown.
+    gcTime: 0,
+  });
+}
+
+export function useRevokeKey(id: string, onDone: () => void) {
+  return useMutation({
+    mutationFn: async () =>
+      expectData(await api.DELETE("/api/v1/keys/{id_or_name}", { params: { path: { id_or_name: id } } })),
+    onSuccess: async () => {
+      await reload();
+      onDone();
+    },
+  });
+}

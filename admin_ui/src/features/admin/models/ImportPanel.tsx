@@ -1,0 +1,64 @@
+import { Button, TextInput, UnstyledButton } from "@mantine/core";
+import { useState, type FormEvent } from "react";
+import { useTranslation } from "react-i18next";
+
+import { toFailure } from "@/api/errors";
+import { FailureNotice } from "@/ui/FailureNotice";
+import { SidePanel } from "@/ui/SidePanel";
+
+import { useImport } from "./actions";
+import styles from "./models.module.css";
+
+const EXAMPLES = [
+  ["builtin:smollm2", "exampleBuiltin"],
+  ["hf:Qwen/Qwen3-0.6B", "exampleHub"],
+  ["modelscope:Qwen/Qwen3-0.6B", "exampleModelscope"],
+  ["/srv/weights/my-model", "exampleFolder"],
+] as const;
+
+export function ImportPanel({ onClose }: { onClose: () => void }) {
+  const { t } = useTranslation();
+  const [source, setSource] = useState("");
+  const [name, setName] = useState("");
+  const importing = useImport(onClose);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (source.trim()) importing.mutate({ source: source.trim(), name: name.trim() });
+  };
+  return (
+    <SidePanel title={t("admin.models.importTitle")} onClose={onClose}>
+      <form onSubmit={submit}>
+        <TextInput
+          label={t("admin.models.source")}
+          description={t("admin.models.sourceHelp")}
+          value={source}
+          onChange={(event) => setSource(event.currentTarget.value)}
+          spellCheck={false}
+          required
+          withAsterisk={false}
+          data-autofocus
+        />
+        <div className={styles.examples}>
+          <span>{t("admin.models.examples")}</span>
+          {EXAMPLES.map(([example, words]) => (
+            <UnstyledButton key={example} className={styles.example} onClick={() => setSource(example)}>
+              <code className="mono">{example}</code>
+              <span>{t(`admin.models.${words}`)}</span>
+            </UnstyledButton>
+          ))}
+        </div>
+        <TextInput
+          label={t("admin.models.name")}
+          description={t("admin.models.nameHelp")}
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+          spellCheck={false}
+        />
+        {importing.error && <FailureNotice failure={toFailure(importing.error)} />}
+        <Button type="submit" size="sm" loading={importing.isPending} disabled={!source.trim()}>
+          {importing.isPending ? t("admin.models.submitting") : t("admin.models.submit")}
+        </Button>
+      </form>
+    </SidePanel>
+  );
+}
