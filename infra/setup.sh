@@ -23,9 +23,10 @@ setup() { # setup [--with-tests]: makes .venv complete; ends the script with a r
     echo "Preparing the installer ..."
     # A .venv that a cut-off run left half-made is made anew.
     rm -rf .venv
-    if ! { "$python" -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check uv rich; } 2>&1; then
+    local told
+    if ! told=$("$python" -m venv .venv 2>&1 && .venv/bin/python -m pip install -q --disable-pip-version-check uv rich 2>&1); then
       rm -rf .venv
-      echo "The installer could not be installed. Check the network and the package index of pip, and try again." >&2
+      printf '%s\n' "$told" "The installer could not be installed. Check the network and the package index of pip." >&2
       exit 1
     fi
   fi

@@ -29,8 +29,14 @@ def describe(deployment: Deployment, observed: ObservedState, start_s: float | N
         expected_s = start_s if start_s is not None else _DEFAULT_START_S[deployment.engine]
         since = min((endpoint.started_at for endpoint in starting), default=now)
         eta_s = max(1.0, expected_s - (now - since))
+    served = next((endpoint.max_model_len for endpoint in mine if endpoint.max_model_len), None)
     return DeploymentStatus(
-        state=state, reason=reason, ready_replicas=ready, starting_replicas=len(starting), eta_s=eta_s
+        state=state,
+        reason=reason,
+        ready_replicas=ready,
+        starting_replicas=len(starting),
+        eta_s=eta_s,
+        max_model_len=served or deployment.max_model_len,
     )
 
 
@@ -80,7 +86,7 @@ def _shortage(deployment: Deployment, observed: ObservedState) -> str:
 def catalog_entry(deployment: Deployment, status: DeploymentStatus, model: Model | None) -> CatalogEntry:
     """What routers and clients are told of this deployment."""
     simulated = deployment.engine is EngineKind.SIMULATED
-    context = deployment.max_model_len or (model.max_model_len if model else None)
+    context = status.max_model_len or (model.max_model_len if model else None)
     return CatalogEntry(
         name=deployment.name,
         created=int(deployment.created_at),

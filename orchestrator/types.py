@@ -156,3 +156,5 @@ class DeploymentStatus(Struct, frozen=True, kw_only=True):
     starting_replicas: int
     eta_s: float | None = None
     """Time until the first replica is ready, from the last start that was measured."""
+    max_model_len: int | None = None
+    """Context length in tokens that the replicas really serve, or the one asked for until one does."""

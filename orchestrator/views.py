@@ -56,7 +56,7 @@ def deployment_view(deployment: Deployment, statuses: Mapping[str, DeploymentSta
         ready_replicas=status.ready_replicas,
         starting_replicas=status.starting_replicas,
         gpus_per_replica=deployment.gpus_per_replica,
-        max_model_len=deployment.max_model_len,
+        max_model_len=status.max_model_len,
         engine_args=deployment.engine_args,
         created_at=deployment.created_at,
         updated_at=deployment.updated_at,

@@ -38,6 +38,8 @@ def environment(home: Home, token_path: Path, node_address: str) -> dict[str, st
         NODE_CONFIG_VARIABLE: str(home.node_config),
         "RAY_DISABLE_IMPORT_WARNING": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray runs its workers at niceness 15; an engine on the CPU would starve beside anything else.
+        "RAY_worker_niceness": "0",
         # The actor decides what an accelerator-less engine sees; Ray must not hide devices from it.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }

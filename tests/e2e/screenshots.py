@@ -9,14 +9,19 @@ from tests.e2e.browser import browser
 from tests.e2e.house import RunningHouse
 
 TARGET = Path("docs/screenshots")
+QUESTIONS = ("What is the capital of France?", "Write a short thank-you note to a colleague.")
 
 
-def chat(page: Page, url: str, path: Path, question: str) -> None:
-    page.goto(url)
-    page.get_by_test_id("model-picker").wait_for()
-    page.get_by_role("textbox").first.fill(question)
-    page.keyboard.press("Enter")
-    page.locator('[data-testid="answer"][data-state="done"]').first.wait_for(timeout=120_000)
+def chat(page: Page, path: Path, settings: str) -> None:
+    """Two questions at temperature 0, so that the same picture comes out each time."""
+    page.get_by_role("button", name=settings).click()
+    page.get_by_role("slider").first.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Escape")
+    for number, question in enumerate(QUESTIONS):
+        page.get_by_role("textbox").first.fill(question)
+        page.keyboard.press("Enter")
+        page.locator('[data-testid="answer"][data-state="done"]').nth(number).wait_for(timeout=120_000)
     page.mouse.move(0, 0)
     page.screenshot(path=path)
 
@@ -28,16 +33,16 @@ def main() -> None:
         raise SystemExit(f"No Roundhouse runs from {home.root}. Start it with infra/up --detach.")
     house = RunningHouse(home.root, int(instance.url.rpartition(":")[2]), 0)
     TARGET.mkdir(parents=True, exist_ok=True)
-    for name, locale, dark, question in (
-        ("light", "en-US", False, "What is the capital of France?"),
-        ("dark", "en-US", True, "What is the capital of France?"),
-        ("zh", "zh-CN", False, "What is the capital of France?"),
+    for name, locale, dark, settings in (
+        ("light", "en-US", False, "Settings of this chat"),
+        ("dark", "en-US", True, "Settings of this chat"),
+        ("zh", "zh-CN", False, "对话设置"),
     ):
         with browser(locale=locale, dark=dark, height=760) as context:
             page = context.new_page()
             page.goto(house.login_url())
             page.get_by_test_id("model-picker").wait_for()
-            chat(page, house.url, TARGET / f"chat-{name}.png", question)
+            chat(page, TARGET / f"chat-{name}.png", settings)
             page.goto(f"{house.url}/admin")
             page.get_by_role("table").first.wait_for()
             page.screenshot(path=TARGET / f"admin-{name}.png")

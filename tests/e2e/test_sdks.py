@@ -79,9 +79,10 @@ def test_tokenize_counts_what_the_engine_counts(real_house: RunningHouse) -> Non
 
 
 def test_messages_by_the_anthropic_sdk_answer_streamed_and_not(claude: anthropic.Anthropic) -> None:
-    message = claude.messages.create(model=SMOLLM2, max_tokens=30, messages=FRANCE, temperature=0)  # type: ignore[arg-type]
+    greedy = {"temperature": 0}
+    message = claude.messages.create(model=SMOLLM2, max_tokens=30, messages=FRANCE, extra_body=greedy)  # type: ignore[arg-type]
     assert "Paris" in message.content[0].text  # type: ignore[union-attr]
-    with claude.messages.stream(model=SMOLLM2, max_tokens=30, messages=FRANCE, temperature=0) as stream:  # type: ignore[arg-type]
+    with claude.messages.stream(model=SMOLLM2, max_tokens=30, messages=FRANCE, extra_body=greedy) as stream:  # type: ignore[arg-type]
         assert "Paris" in stream.get_final_text()
 
 
