@@ -65,7 +65,11 @@ def installs_own_engine() -> bool:
 
 
 def install_packages(kind: str, with_tests: bool) -> None:
-    own = (STAMPS / "engine").exists() is False and installs_own_engine()
+    # The stamp comes first: an install that is cut off must not be taken for the user's own engine.
+    own = not (STAMPS / "engine").exists() and installs_own_engine()
+    if not own:
+        STAMPS.mkdir(exist_ok=True)
+        (STAMPS / "engine").touch()
     wanted = "." if own else f".[{kind}]"
     argv = [str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--compile-bytecode"]
     argv += ["-c", f"infra/constraints-{kind}.txt", "--group", "web", "-e", wanted]
@@ -73,9 +77,6 @@ def install_packages(kind: str, with_tests: bool) -> None:
         argv += ["--group", "test"]
     argv += ["--override", f"infra/overrides-{kind}.txt"]
     run("Installing the packages", argv)
-    if not own:
-        STAMPS.mkdir(exist_ok=True)
-        (STAMPS / "engine").touch()
 
 
 def build_ui() -> None:

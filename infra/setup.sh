@@ -1,7 +1,9 @@
 # Sourced by infra/up and infra/test: makes .venv with what this machine needs. Needs bash and Python 3.11 or newer.
 # Everything comes from the package index; nothing outside the checkout is changed.
 
+caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+checkout=$PWD
 
 find_python() { # prints the first Python that is new enough
   local candidate
@@ -21,11 +23,10 @@ setup() { # setup [--with-tests]: makes .venv complete; ends the script with a r
   if ! .venv/bin/python -c 'import rich, uv' 2>/dev/null; then
     python=$(find_python) || exit 1
     echo "Preparing the installer ..."
-    # A .venv that a cut-off run left half-made is made anew.
-    rm -rf .venv
     local told
-    if ! told=$("$python" -m venv .venv 2>&1 && .venv/bin/python -m pip install -q --disable-pip-version-check uv rich 2>&1); then
-      rm -rf .venv
+    # A .venv that works is kept, with what its owner put there; one that a cut-off run left half-made is made anew.
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || rm -rf .venv
+    if ! told=$({ [ -d .venv ] || "$python" -m venv .venv; } 2>&1 && .venv/bin/python -m pip install -q --disable-pip-version-check uv rich 2>&1); then
       printf '%s\n' "$told" "The installer could not be installed. Check the network and the package index of pip." >&2
       exit 1
     fi

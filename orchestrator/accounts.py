@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import secrets
 import time
+from pathlib import Path
 
 from orchestrator.errors import AccessDeniedError, InvalidRequestError, NotFoundError
+from orchestrator.host.home import write_secret
 from orchestrator.store import Store
 from router.types import Credential, CredentialKind, Role
 
@@ -24,12 +26,15 @@ def csrf_token_of(session_token: str) -> str:
 
 
 def csrf_matches(session_token: str, header: str) -> bool:
-    return hmac.compare_digest(csrf_token_of(session_token), header)
+    return hmac.compare_digest(csrf_token_of(session_token).encode(), header.encode("utf-8", "surrogateescape"))
 
 
 class Accounts:
-    def __init__(self, store: Store) -> None:
+    """`admin_key` is the file of this home's own admin key, which is always valid: the CLI uses it."""
+
+    def __init__(self, store: Store, admin_key: Path) -> None:
         self._store = store
+        self._admin_key = admin_key
 
     async def create_key(self, name: str, role: Role, secret: str | None = None) -> tuple[str, Credential]:
         """Make a key and return it with its record. `secret` is given only for the admin key of a first start."""
@@ -45,10 +50,21 @@ class Accounts:
         await self._store.put_credential(digest_of(secret), credential)
         return secret, credential
 
-    async def ensure_admin_key(self, secret: str) -> None:
-        """Make the key of the first start valid, if it is not yet."""
-        if await self._store.credential(digest_of(secret)) is None:
-            await self.create_key("admin", Role.ADMIN, secret)
+    async def ensure_admin_key(self) -> None:
+        """Make the home's admin key valid at the first start; replace it in the file if it was revoked since."""
+        if await self._store.credential(self._home_digest()) is not None:
+            return
+        if any(key.role is Role.ADMIN for key in await self.keys()):
+            await self._replace_home_key()
+        else:
+            await self.create_key("admin", Role.ADMIN, self._admin_key.read_text().strip())
+
+    def _home_digest(self) -> str:
+        return digest_of(self._admin_key.read_text().strip())
+
+    async def _replace_home_key(self) -> None:
+        secret, _ = await self.create_key("admin", Role.ADMIN)
+        write_secret(self._admin_key, secret)
 
     async def keys(self) -> list[Credential]:
         found = await self._store.credentials()
@@ -56,12 +72,12 @@ class Accounts:
         return sorted(keys, key=lambda key: key.created_at)
 
     async def revoke_key(self, id_or_name: str) -> None:
-        """Revoke by id, or by a name that only one key has. The last admin key cannot be revoked."""
-        found = {
-            digest: credential
-            for digest, credential in (await self._store.credentials()).items()
-            if credential.kind is CredentialKind.KEY
-        }
+        """Revoke a key, by id or by a name that only one key has, and every session that it opened.
+
+        The home's own admin key is replaced in its file by a new one.
+        """
+        everything = await self._store.credentials()
+        found = {digest: each for digest, each in everything.items() if each.kind is CredentialKind.KEY}
         matches = [d for d, c in found.items() if c.id == id_or_name] or [
             d for d, c in found.items() if c.name == id_or_name
         ]
@@ -69,14 +85,16 @@ class Accounts:
             raise NotFoundError(f"There is no key {id_or_name!r}. `roundhouse key list` shows the keys.")
         if len(matches) > 1:
             raise InvalidRequestError(f"{len(matches)} keys are named {id_or_name!r}. Revoke by id instead.")
-        admins = [digest for digest, credential in found.items() if credential.role is Role.ADMIN]
-        if admins == matches:
-            raise InvalidRequestError("This is the last admin key. Create another one before you revoke it.")
-        await self._store.delete_credentials(matches)
+        (revoked,) = matches
+        if revoked == self._home_digest():
+            await self._replace_home_key()
+        sessions = [digest for digest, each in everything.items() if each.parent == found[revoked].id]
+        await self._store.delete_credentials([revoked, *sessions])
 
-    async def create_login_token(self) -> str:
+    async def create_login_token(self, owner: Credential) -> str:
+        """A one-time token that opens a session of `owner`, an admin's key or session."""
         token = secrets.token_urlsafe(24)
-        await self._store.put_login_token(digest_of(token), LOGIN_LINK_LIFETIME_S)
+        await self._store.put_login_token(digest_of(token), owner.parent or owner.id, LOGIN_LINK_LIFETIME_S)
         return token
 
     async def log_in(self, *, token: str | None, key: str | None) -> tuple[str, Credential]:
@@ -84,12 +102,13 @@ class Accounts:
 
         Raises AccessDeniedError (401) when neither holds.
         """
-        if token is not None and await self._store.take_login_token(digest_of(token)):
-            return await self._open_session("admin", Role.ADMIN)
+        owner = await self._store.take_login_token(digest_of(token)) if token is not None else None
+        if owner is not None and any(each.id == owner for each in await self.keys()):
+            return await self._open_session("admin", Role.ADMIN, owner)
         if key is not None:
             credential = await self.authenticate(key)
             if credential is not None and credential.kind is CredentialKind.KEY:
-                return await self._open_session(credential.name, credential.role)
+                return await self._open_session(credential.name, credential.role, credential.id)
         if token is not None:
             raise AccessDeniedError(
                 "This login link was used already or has expired. `roundhouse login` makes a new one."
@@ -103,6 +122,12 @@ class Accounts:
             return None
         return credential
 
+    async def still_holds(self, identity: Credential) -> bool:
+        """Whether the key or session that was authenticated before is still valid."""
+        found = (await self._store.credentials()).values()
+        expired = identity.expires_at is not None and identity.expires_at < time.time()
+        return not expired and any(each.id == identity.id for each in found)
+
     async def log_out(self, session_token: str) -> None:
         await self._store.delete_credentials([digest_of(session_token)])
 
@@ -114,7 +139,7 @@ class Accounts:
             digest for digest, each in found.items() if each.expires_at is not None and each.expires_at < now
         )
 
-    async def _open_session(self, name: str, role: Role) -> tuple[str, Credential]:
+    async def _open_session(self, name: str, role: Role, parent: str) -> tuple[str, Credential]:
         token = "rhs-" + secrets.token_urlsafe(32)
         now = time.time()
         credential = Credential(
@@ -123,6 +148,7 @@ class Accounts:
             role=role,
             kind=CredentialKind.SESSION,
             created_at=now,
+            parent=parent,
             expires_at=now + SESSION_LIFETIME_S,
         )
         await self._store.put_credential(digest_of(token), credential)

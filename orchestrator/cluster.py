@@ -17,9 +17,7 @@ from orchestrator.types import (
     StartApplication,
     StopApplication,
 )
-from replicas.deployment import replica_application
-
-_DEPLOYMENT_PREFIX = "replica-"
+from replicas.deployment import replica_application, serve_deployment_name
 
 
 class RayCluster:
@@ -70,7 +68,7 @@ class RayCluster:
                     [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
                 )
             case ScaleApplication(name=name, spec_digest=digest, replicas=replicas):
-                deployment_id = DeploymentID(name=_DEPLOYMENT_PREFIX + digest, app_name=name)
+                deployment_id = DeploymentID(name=serve_deployment_name(digest), app_name=name)
                 controller = _get_global_client()._controller
                 ray.get(controller.update_deployment_replicas.remote(deployment_id, replicas))
             case StopApplication(name=name):
@@ -84,7 +82,7 @@ def _application(name: str, details: Mapping[str, Any]) -> ObservedApplication:
     messages = [details["message"], *(each["message"] for each in deployments.values())]
     return ObservedApplication(
         name=name,
-        spec_digest=newest["name"].removeprefix(_DEPLOYMENT_PREFIX) if newest else "",
+        spec_digest=newest["name"].removeprefix(serve_deployment_name("")) if newest else "",
         target_replicas=(newest["target_num_replicas"] or 0) if newest else 0,
         status=str(details["status"].value if hasattr(details["status"], "value") else details["status"]),
         message=next((message for message in messages if message), ""),

@@ -6,11 +6,21 @@ from typing import Any
 from msgspec import structs
 
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
+from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
 from orchestrator.types import Deployment, Model, ModelState
 from replicas.types import EngineKind, ReplicaSpec, SimulationSettings
 
-_OURS = frozenset({"model", "served_model_name", "host", "port", "api_key", "max_model_len", "trust_remote_code"})
+_ENGINE_ARGS = frozenset({
+    "async_scheduling", "block_size", "compilation_config", "convert", "cpu_offload_gb", "data_parallel_size", "dtype",
+    "enable_auto_tool_choice", "enable_chunked_prefill", "enable_expert_parallel", "enable_prefix_caching",
+    "enforce_eager", "generation_config", "gpu_memory_utilization", "kv_cache_dtype", "limit_mm_per_prompt",
+    "max_logprobs", "max_num_batched_tokens", "max_num_seqs", "num_gpu_blocks_override", "override_generation_config",
+    "pipeline_parallel_size", "quantization", "reasoning_parser", "runner", "scheduling_policy", "seed",
+    "speculative_config", "swap_space", "tensor_parallel_size", "tool_call_parser",
+})  # fmt: skip
+"""What an admin may set of vLLM. An allow-list: others name files, code or ports, or are Roundhouse's to set."""
+_SIMULATED_ARGS = frozenset({"faults"})
 
 
 class Deployments:
@@ -40,9 +50,13 @@ class Deployments:
 
         Raises NotFoundError (no such model), ConflictError (model not ready), InvalidRequestError.
         """
-        refused = sorted(_OURS & engine_args.keys())
+        allowed = _SIMULATED_ARGS if engine is EngineKind.SIMULATED else _ENGINE_ARGS
+        engine_args = {key.replace("-", "_"): value for key, value in engine_args.items()}
+        refused = sorted(engine_args.keys() - allowed)
         if refused:
-            raise InvalidRequestError(f"Roundhouse sets {', '.join(refused)} itself; leave it out of engine_args.")
+            raise InvalidRequestError(
+                f"engine_args may not hold {', '.join(refused)}. Allowed are {', '.join(sorted(allowed))}."
+            )
         weights = await self._weights(model, engine)
         before = (await self._store.deployments()).get(name)
         now = time.time()
@@ -98,6 +112,7 @@ def _generation(before: Deployment | None, weights: Model | None) -> int:
 def _spec(deployment: Deployment) -> ReplicaSpec:
     return ReplicaSpec(
         deployment=deployment.name,
+        spec_digest=spec_digest(deployment),
         model=deployment.name,
         engine=deployment.engine,
         revision=deployment.revision,

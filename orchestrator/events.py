@@ -42,13 +42,19 @@ class Changes:
             self._listeners.discard(event)
 
 
-async def event_stream(changes: Changes, snapshot: Callable[[], Awaitable[Snapshot]]) -> AsyncIterator[bytes]:
-    """Server-sent events: one event per list that differs from what this listener was sent last."""
+async def event_stream(changes: Changes, snapshot: Callable[[], Awaitable[Snapshot | None]]) -> AsyncIterator[bytes]:
+    """Server-sent events: one event per list that differs from what this listener was sent last.
+
+    Ends when `snapshot` returns None: the listener may not listen any more.
+    """
     encode = TypeAdapter(list[BaseModel]).dump_json
     sent: dict[str, bytes] = {}
     async for _ in changes():
         quiet = True
-        for name, views in (await snapshot()).items():
+        lists = await snapshot()
+        if lists is None:
+            return
+        for name, views in lists.items():
             data = encode(views, serialize_as_any=True)
             if sent.get(name) != data:
                 sent[name] = data

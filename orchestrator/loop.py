@@ -71,7 +71,6 @@ class ReconcileLoop:
             self._wake.clear()
             try:
                 await self.tick()
-                self.problem = ""
             except StoreUnavailableError as error:
                 self._report(error.message)
             except Exception as error:  # noqa: BLE001 - top of the loop: the next tick sees the state afresh
@@ -86,7 +85,8 @@ class ReconcileLoop:
 
     def _report(self, problem: str) -> None:
         if problem != self.problem:
-            _log.warning("%s", problem)
+            if problem:
+                _log.warning("%s", problem)
             self.problem = problem
             self._changes.notify()
 
@@ -106,13 +106,23 @@ class ReconcileLoop:
         await self._tell(deployments, await self._observe_replicas(deployments))
         if not self.ray_connected:
             await asyncio.to_thread(self._cluster.connect)
-            self.ray_connected = True
         applications, nodes = await asyncio.to_thread(self._observe_cluster)
         observed = await self._observe_replicas(deployments, applications, nodes)
         await self._tell(deployments, observed)
-        for action in plan(DesiredState(deployments=deployments), observed, self._clock()):
-            _log.info("%s", _in_words(action))
+        # Only now: whoever reads it may rely on the nodes having been seen.
+        self.ray_connected = True
+        actions = plan(DesiredState(deployments=deployments), observed, self._clock())
+        failed = [problem for action in actions if (problem := await self._apply(action))]
+        self._report(" ".join(failed))
+
+    async def _apply(self, action: Action) -> str:
+        """Apply one action. What Ray refuses of it is returned, and must not hold up the others."""
+        _log.info("%s", _in_words(action))
+        try:
             await asyncio.to_thread(self._cluster.apply, action)
+        except Exception as error:  # noqa: BLE001 - Ray raises what it likes; the next tick sees what came of it
+            return f"{_in_words(action)}: {error}"
+        return ""
 
     def _observe_cluster(self) -> tuple[Mapping[str, ObservedApplication], tuple[ObservedNode, ...]]:
         return self._cluster.applications(), self._cluster.nodes()

@@ -31,19 +31,24 @@ async def serve(settings: Settings) -> None:
     cluster = RayCluster(settings.ray_address, settings.ray_namespace)
     async with Store(settings.store_url) as store:
         await store.ping()
-        accounts = Accounts(store)
-        await accounts.ensure_admin_key(home.admin_key.read_text().strip())
+        accounts = Accounts(store, home.admin_key)
+        await accounts.ensure_admin_key()
+        await store.clear_failures()
         library = Library(store, home.models, changes, best_device)
         loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
         context = Context(settings, store, accounts, Deployments(store), library, loop, changes, started_at=time.time())
         await library.resume()
-        background = [asyncio.create_task(loop.run()), asyncio.create_task(_sweep_sessions(accounts))]
+        parts = [_serve_http(context, settings.port), loop.run(), _sweep_sessions(accounts)]
+        tasks = [asyncio.ensure_future(part) for part in parts]
         try:
-            await _serve_http(context, settings.port)
+            # A part that ends takes the process with it, which `up` then starts afresh: none may be missing unnoticed.
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            for task in background:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await library.stop()
             await asyncio.to_thread(cluster.disconnect)
 

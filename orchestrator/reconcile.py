@@ -20,6 +20,7 @@ from orchestrator.types import (
 from replicas.types import ReplicaState
 
 _GOING = "DELETING"
+_GAVE_UP = "DEPLOY_FAILED"
 
 
 def spec_digest(deployment: Deployment) -> str:
@@ -75,6 +76,9 @@ def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
         return None  # the name is free again in a later tick
     if deployment.replicas == 0:
         return StopApplication(name=deployment.name, reason="scaled to zero")
+    if application.status == _GAVE_UP and deployment.name not in observed.failures:
+        # Deployed again, or the reason has aged out: Serve tries again only from a new application.
+        return StopApplication(name=deployment.name, reason="Serve gave up on it; it is started afresh")
     if application.spec_digest != digest:
         return StartApplication(deployment=deployment, spec_digest=digest, reason="its settings changed")
     if application.target_replicas != deployment.replicas:
@@ -88,14 +92,18 @@ def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
 
 
 def is_hopeless(deployment: Deployment, observed: ObservedState) -> bool:
-    """Whether a replica failed for good since the deployment was last changed, and none serves.
+    """Whether a replica of this very spec failed for good, and none of it serves.
 
-    Serve would try again and again; what would help is a change of the deployment, which clears the verdict.
+    Serve would try again and again; what would help is a change of the deployment, or deploying it again after the
+    cause is mended: both clear the verdict.
     """
+    digest = spec_digest(deployment)
     failure = observed.failures.get(deployment.name)
-    if failure is None or not failure.permanent or failure.at < deployment.updated_at:
+    if failure is None or not failure.permanent or failure.spec_digest != digest:
         return False
     return not any(
-        endpoint.deployment == deployment.name and endpoint.state is ReplicaState.READY
+        endpoint.deployment == deployment.name
+        and endpoint.spec_digest == digest
+        and endpoint.state is ReplicaState.READY
         for endpoint in observed.endpoints
     )

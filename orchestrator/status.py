@@ -1,5 +1,6 @@
 """What people and clients are told of a deployment. PURE."""
 
+from orchestrator.reconcile import spec_digest
 from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedState
 from replicas.types import Endpoint, EngineKind, ReplicaState
 from router.types import CatalogEntry, ModelStatus
@@ -20,7 +21,12 @@ def describe(deployment: Deployment, observed: ObservedState, start_s: float | N
 
     `start_s` is what the last start of such an engine took, in seconds; None before the first.
     """
-    mine = [endpoint for endpoint in observed.endpoints if endpoint.deployment == deployment.name]
+    digest = spec_digest(deployment)
+    mine = [
+        endpoint
+        for endpoint in observed.endpoints
+        if endpoint.deployment == deployment.name and endpoint.spec_digest == digest
+    ]
     ready = sum(endpoint.state is ReplicaState.READY for endpoint in mine)
     starting = [endpoint for endpoint in mine if endpoint.state is ReplicaState.STARTING]
     state, reason = _state_and_reason(deployment, observed, ready, starting)
@@ -36,6 +42,7 @@ def describe(deployment: Deployment, observed: ObservedState, start_s: float | N
         ready_replicas=ready,
         starting_replicas=len(starting),
         eta_s=eta_s,
+        described_at=deployment.updated_at,
         max_model_len=served or deployment.max_model_len,
     )
 
@@ -50,12 +57,14 @@ def _state_and_reason(
     if ready >= wanted:
         return DeploymentState.READY, f"{ready} of {wanted} replicas ready"
     failure = observed.failures.get(deployment.name)
+    if failure is not None and failure.spec_digest != spec_digest(deployment):
+        failure = None  # of what was wanted before
     application = observed.applications.get(deployment.name)
     gave_up = application is not None and application.status == "DEPLOY_FAILED"
     if ready:
         why = f": {failure.reason}" if failure else ""
         return DeploymentState.DEGRADED, f"{ready} of {wanted} replicas ready{why}"
-    if failure is not None and failure.at >= deployment.updated_at and (failure.permanent or gave_up):
+    if failure is not None and (failure.permanent or gave_up):
         return DeploymentState.FAILED, failure.reason
     if gave_up and application is not None:
         return DeploymentState.FAILED, application.message or "Ray Serve gave up starting it; see the replica's log"

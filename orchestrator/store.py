@@ -99,6 +99,12 @@ class Store:
             if value is not None
         }
 
+    async def clear_failures(self) -> None:
+        """Forget why replicas failed: whoever starts Roundhouse again has perhaps mended the cause."""
+        names = (await self.deployments()).keys()
+        if names:
+            await self._call("DEL", *(failure_key(name) for name in names))
+
     async def start_times(self) -> dict[str, float]:
         raw = cast("dict[bytes, bytes]", await self._call("HGETALL", START_TIMES_KEY))
         return {name.decode(): float(value) for name, value in raw.items()}
@@ -139,12 +145,14 @@ class Store:
 
     # One-time login
 
-    async def put_login_token(self, digest: str, ttl_s: int) -> None:
-        await self._call("SET", LOGIN_TOKEN_PREFIX + digest, "1", "EX", ttl_s)
+    async def put_login_token(self, digest: str, credential_id: str, ttl_s: int) -> None:
+        """Keep a one-time token that opens a session on behalf of `credential_id`."""
+        await self._call("SET", LOGIN_TOKEN_PREFIX + digest, credential_id, "EX", ttl_s)
 
-    async def take_login_token(self, digest: str) -> bool:
-        """True once for each token that was put and has not expired."""
-        return await self._call("GETDEL", LOGIN_TOKEN_PREFIX + digest) is not None
+    async def take_login_token(self, digest: str) -> str | None:
+        """The credential's id, once for each token that was put and has not expired."""
+        value = await self._call("GETDEL", LOGIN_TOKEN_PREFIX + digest)
+        return None if value is None else cast("bytes", value).decode()
 
     # Changes
 
@@ -156,7 +164,7 @@ class Store:
                 async for message in pubsub.listen():
                     if message["type"] == "message":
                         yield message["data"].decode()
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
     async def _records(self, key: str, kind: type[Record]) -> dict[str, Record]:

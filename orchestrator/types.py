@@ -15,7 +15,7 @@ MODELS_KEY = "roundhouse:models"
 DEPLOYMENTS_KEY = "roundhouse:deployments"
 LOGIN_TOKEN_PREFIX = "roundhouse:login:"  # noqa: S105 - a key's name
 START_TIMES_KEY = "roundhouse:start-times"
-"""Hash: engine and device -> seconds that the last start took."""
+"""Hash: deployment name -> seconds that its last start took."""
 
 
 class ModelState(StrEnum):
@@ -156,5 +156,7 @@ class DeploymentStatus(Struct, frozen=True, kw_only=True):
     starting_replicas: int
     eta_s: float | None = None
     """Time until the first replica is ready, from the last start that was measured."""
+    described_at: float = 0
+    """`updated_at` of the deployment that this describes: a status of what was wanted before is not shown."""
     max_model_len: int | None = None
     """Context length in tokens that the replicas really serve, or the one asked for until one does."""

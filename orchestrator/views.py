@@ -44,6 +44,8 @@ def progress_view(progress: Progress) -> ProgressView:
 
 def deployment_view(deployment: Deployment, statuses: Mapping[str, DeploymentStatus]) -> DeploymentView:
     status = statuses.get(deployment.name, _UNSEEN)
+    if status.described_at != deployment.updated_at:
+        status = _UNSEEN  # the loop has not looked at the change yet
     return DeploymentView(
         name=deployment.name,
         model=deployment.model,
@@ -58,6 +60,7 @@ def deployment_view(deployment: Deployment, statuses: Mapping[str, DeploymentSta
         gpus_per_replica=deployment.gpus_per_replica,
         max_model_len=status.max_model_len,
         engine_args=deployment.engine_args,
+        drain_deadline_s=deployment.drain_deadline_s,
         created_at=deployment.created_at,
         updated_at=deployment.updated_at,
     )

@@ -94,6 +94,7 @@ class ReplicaLife:
         return Endpoint(
             replica_id=self.replica_id,
             deployment=spec.deployment,
+            spec_digest=spec.spec_digest,
             model=spec.model,
             revision=spec.revision,
             engine=spec.engine,
@@ -140,6 +141,7 @@ class ReplicaLife:
         failure = ReplicaFailure(
             replica_id=self.replica_id,
             deployment=self._deployment,
+            spec_digest=self._spec.spec_digest if self._spec else "",
             revision=self._spec.revision if self._spec else "",
             reason=reason,
             permanent=isinstance(error, EngineStartError) and error.permanent,

@@ -60,6 +60,8 @@ class ReplicaSpec(Struct, frozen=True, kw_only=True):
     """What one replica of a deployment serves, as the orchestrator wants it now."""
 
     deployment: str
+    spec_digest: str = ""
+    """Names what the orchestrator wants now; endpoints and failures repeat it, so that nobody takes old for new."""
     model: str
     """Public model name; the engine answers to it."""
     engine: EngineKind
@@ -74,7 +76,7 @@ class ReplicaSpec(Struct, frozen=True, kw_only=True):
     cpu_threads: int | None = None
     """OpenMP threads of an engine on the CPU; None takes every core that the replica may use."""
     kv_cache_bytes: int | None = None
-    """KV cache of an engine on the CPU; None takes the engine's measure of the machine."""
+    """KV cache of an engine on the CPU; None is 1 GiB."""
     engine_args: dict[str, Any] = field(default_factory=dict)
     """Further vLLM engine arguments, by their Python names."""
     drain_deadline_s: float = 60.0
@@ -101,6 +103,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     replica_id: str
     deployment: str
+    spec_digest: str = ""
     model: str
     revision: str
     engine: EngineKind
@@ -129,6 +132,7 @@ class ReplicaFailure(Struct, frozen=True, kw_only=True):
 
     replica_id: str
     deployment: str
+    spec_digest: str = ""
     revision: str
     reason: str
     """A sentence that a user understands and what to do."""

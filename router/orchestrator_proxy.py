@@ -7,10 +7,12 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from router.errors import ORCHESTRATOR_DOWN, envelope
+from router.errors import ORCHESTRATOR_DOWN, RouterError, body_too_large, envelope
 from router.headers import HOP_BY_HOP, connection_tokens
 
 _CONNECT_TIMEOUT_S = 2.0
+_MAX_BODY_BYTES = 2**20
+"""Of a request to the admin API, whose bodies are small; the orchestrator reads them before it knows who asks."""
 
 
 class OrchestratorProxy:
@@ -37,6 +39,8 @@ class OrchestratorProxy:
             return _down()
         query: bytes = request.scope["query_string"]
         target = request.scope["raw_path"] + (b"?" + query if query else b"")
+        if int(request.headers.get("content-length", 0)) > _MAX_BODY_BYTES:
+            return _too_large()
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         outgoing = httpx.Request(
             request.method,
@@ -48,6 +52,8 @@ class OrchestratorProxy:
             answer = await self._client.send(outgoing, stream=True)
         except ClientDisconnect:
             return Response(status_code=499)
+        except _BodyTooLargeError:
+            return _too_large()
         except httpx.TransportError:
             return _down()
         streamed = StreamingResponse(_bytes_of(answer), answer.status_code, background=BackgroundTask(answer.aclose))
@@ -55,8 +61,16 @@ class OrchestratorProxy:
         return streamed
 
 
+class _BodyTooLargeError(RouterError):
+    """A body sent in chunks went over the limit."""
+
+
 async def _body(request: Request) -> AsyncIterator[bytes]:
+    received = 0
     async for piece in request.stream():
+        received += len(piece)
+        if received > _MAX_BODY_BYTES:
+            raise _BodyTooLargeError
         if piece:
             yield piece
 
@@ -77,6 +91,11 @@ def _passed_on(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         if name == b"connection":
             dropped |= connection_tokens(value)
     return [(name, value) for name, value in lowered if name not in dropped and name != b"expect"]
+
+
+def _too_large() -> Response:
+    refusal = body_too_large(_MAX_BODY_BYTES)
+    return Response(envelope(refusal), refusal.status, media_type="application/json")
 
 
 def _down() -> Response:

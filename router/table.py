@@ -123,7 +123,7 @@ class RoutingTable:
             pipe.hgetall(CREDENTIALS_KEY)
             pipe.smembers(ENDPOINT_IDS_KEY)
             catalog, credentials, ids = await pipe.execute()
-        keys = [endpoint_key(replica_id.decode()) for replica_id in sorted(ids)]
+        keys = [endpoint_key(replica_id.decode("utf-8", "replace")) for replica_id in sorted(ids)]
         # redis-py's signatures serve its blocking client too.
         records = await cast("Any", self._store.mget(keys)) if keys else []
         self._replace(

@@ -60,5 +60,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     kind: CredentialKind
     created_at: float
     expires_at: float | None = None
+    parent: str = ""
+    """Of a session: id of the key that opened it, with which it is revoked."""
     hint: str = ""
     """The secret's first characters, for a person to recognise it by."""

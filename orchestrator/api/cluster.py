@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from orchestrator import __version__
 from orchestrator.api.context import Admin, ContextDep
 from orchestrator.api.schemas import JoinView, NodeView, ReplicaView, SystemView
+from orchestrator.host.home import Home
 from orchestrator.host.join import join_token
 from orchestrator.host.ray_node import is_loopback
 from orchestrator.views import node_view, replica_view
@@ -44,10 +45,11 @@ async def read_system(context: ContextDep) -> SystemView:
 async def read_join_command(context: ContextDep) -> JoinView:
     """The command that makes another machine a node. It holds a secret: treat it like a password."""
     settings = context.settings
-    token = join_token(settings.home, settings.ray_address, settings.store_url)
+    token = join_token(Home(settings.home).ray_token, settings.ray_address, settings.store_url)
     local = is_loopback(settings.node_address)
     return JoinView(
-        command=f"infra/up join {shlex.quote(token)}",
+        # Through a pipe: the shell's own echo shows in no list of processes.
+        command=f"echo {shlex.quote(token)} | infra/up join -",
         reachable=not local,
         note=(
             "Only this machine can reach this address. Start Roundhouse with --node-address and the "

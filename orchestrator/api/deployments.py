@@ -28,7 +28,7 @@ async def put_deployment(name: Name, body: DeploymentBody, context: ContextDep) 
     """Serve a model under `name`, or change how it is served."""
     gpus = body.gpus_per_replica
     if gpus is None:
-        gpus = 1.0 if any(node.gpus for node in context.loop.observed.nodes) else 0.0
+        gpus = 1.0 if any(node.gpus for node in context.loop.observed.nodes if node.alive) else 0.0
     deployment = await context.deployments.put(
         name,
         model=body.model,

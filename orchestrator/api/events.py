@@ -24,7 +24,10 @@ async def stream_events(context: ContextDep, identity: Identity) -> StreamingRes
     """Events `catalog` (everyone), `models`, `deployments`, `replicas`, `nodes` (admins): whole lists."""
     admin = identity.role is Role.ADMIN
 
-    async def snapshot() -> dict[str, list[BaseModel]]:
+    async def snapshot() -> dict[str, list[BaseModel]] | None:
+        # A stream outlives many requests: it ends when the key or session that opened it does.
+        if not context.settings.no_auth and not await context.accounts.still_holds(identity):
+            return None
         return await _everything(context) if admin else await _catalog(context)
 
     stream: AsyncIterator[bytes] = event_stream(context.changes, snapshot)

@@ -25,3 +25,4 @@ async def create_key(body: KeyCreate, context: ContextDep) -> KeyCreated:
 async def revoke_key(id_or_name: str, context: ContextDep) -> None:
     """Revoke at once: routers are told by subscription."""
     await context.accounts.revoke_key(id_or_name)
+    context.changes.notify()

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 
@@ -69,6 +69,14 @@ class DeploymentBody(Body):
     simulation: SimulationBody = SimulationBody()
     drain_deadline_s: float = Field(default=60, ge=0, le=3600)
 
+    @field_validator("gpus_per_replica")
+    @classmethod
+    def _can_be_placed(cls, value: float | None) -> float | None:
+        """Ray counts GPUs in ten-thousandths below one, and whole above."""
+        if value is not None and (round(value, 4) != value if value < 1 else value != int(value)):
+            raise ValueError("a share of one GPU with at most four decimals, or a whole number")
+        return value
+
 
 class DeploymentView(BaseModel):
     name: str
@@ -84,6 +92,7 @@ class DeploymentView(BaseModel):
     gpus_per_replica: float
     max_model_len: int | None
     engine_args: dict[str, Any]
+    drain_deadline_s: float
     created_at: float
     updated_at: float
 
@@ -126,7 +135,7 @@ class NodeView(BaseModel):
 
 
 class KeyCreate(Body):
-    name: str = Field(min_length=1, max_length=80)
+    name: str = Field(pattern=r"^[^/?#%\x00-\x1f]{1,80}$", description="Whose key it is; without / ? # %")
     role: RoleName = "user"
 
 

@@ -40,5 +40,6 @@ async def log_out(identity: Identity, request: Request, response: Response, cont
 
 
 @router.post("/login-links", dependencies=[Admin])
-async def create_login_link(context: ContextDep) -> LoginLinkView:
-    return LoginLinkView(token=await context.accounts.create_login_token(), expires_in_s=LOGIN_LINK_LIFETIME_S)
+async def create_login_link(context: ContextDep, identity: Identity) -> LoginLinkView:
+    token = await context.accounts.create_login_token(identity)
+    return LoginLinkView(token=token, expires_in_s=LOGIN_LINK_LIFETIME_S)

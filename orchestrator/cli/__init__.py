@@ -3,6 +3,7 @@
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from orchestrator.cli.app import app
 from orchestrator.errors import RoundhouseError
@@ -13,5 +14,6 @@ def main() -> None:
     try:
         app()
     except RoundhouseError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {error.message}", highlight=False, soft_wrap=True)
+        text = f"[bold red]Error:[/] {escape(error.message)}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
         sys.exit(1)

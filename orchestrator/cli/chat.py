@@ -49,8 +49,13 @@ def _ask(name: str) -> str:
 
 
 def _first_ready(http: httpx.Client, api: AdminClient, headers: dict[str, str]) -> str:
-    models = http.get(f"{api.url}/v1/models", headers=headers).json()["data"]
-    ready = [each["id"] for each in models if each["status"] == "ready"]
+    try:
+        answer = http.get(f"{api.url}/v1/models", headers=headers)
+    except httpx.HTTPError as error:
+        raise HostError(f"Roundhouse does not answer at {api.url}: {error}.") from error
+    if not answer.is_success:
+        raise HostError(answer.json()["error"]["message"])
+    ready = [each["id"] for each in answer.json()["data"] if each["status"] == "ready"]
     if not ready:
         raise HostError("No model is ready. `roundhouse status` shows what is on its way.")
     return str(ready[0])

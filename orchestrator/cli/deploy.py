@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.model import follow_import
-from orchestrator.cli.output import connect, console
+from orchestrator.cli.output import connect, console, path_of
 from orchestrator.client import AdminClient
 from orchestrator.errors import HostError, InvalidRequestError, ModelRejectedError
 
@@ -42,7 +42,7 @@ def deploy(
         if engine == "vllm":
             model = body["model"] = _in_library(api, model, name)
         public = name or model
-        api.put(f"/deployments/{public}", body)
+        api.put(path_of("deployments", public), body)
         if wait and replicas:
             _wait_until_ready(api, public)
         else:
@@ -71,7 +71,7 @@ def _in_library(api: AdminClient, model: str, name: str | None) -> str:
 def _wait_until_ready(api: AdminClient, name: str) -> None:
     with console.status("starting") as display:
         while True:
-            deployment = api.get(f"/deployments/{name}")
+            deployment = api.get(path_of("deployments", name))
             if deployment["ready_replicas"]:
                 break
             if deployment["state"] == "failed":
@@ -88,7 +88,7 @@ def undeploy(
     """Stop serving a model. Requests in flight end first."""
     with connect() as api:
         drain_s = 3600.0
-        api.delete(f"/deployments/{name}")
+        api.delete(path_of("deployments", name))
         deadline = time.monotonic() + drain_s
         while wait and any(each["deployment"] == name for each in api.get("/replicas")):
             if time.monotonic() > deadline:
@@ -100,5 +100,5 @@ def undeploy(
 def scale(name: str, replicas: Annotated[int, typer.Argument(min=0)]) -> None:
     """Set the number of replicas."""
     with connect() as api:
-        api.post(f"/deployments/{name}/scale", {"replicas": replicas})
+        api.post(path_of("deployments", name, "scale"), {"replicas": replicas})
     console.print(f"{name}: {replicas} replicas wanted.")

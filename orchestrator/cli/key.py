@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.output import AsJson, age, connect, console, show
+from orchestrator.cli.output import AsJson, age, connect, console, path_of, show
 
 app = typer.Typer(help="Keys for clients.", no_args_is_help=True)
 
@@ -42,5 +42,5 @@ def list_keys(as_json: AsJson = False) -> None:
 def revoke_key(key: Annotated[str, typer.Argument(help="Id or name.")]) -> None:
     """Revoke a key everywhere, within a second."""
     with connect() as api:
-        api.delete(f"/keys/{key}")
+        api.delete(path_of("keys", key))
     console.print(f"{key} is revoked.")

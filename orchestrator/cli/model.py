@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orchestrator.cli.output import AsJson, connect, console, show, size, state
+from orchestrator.cli.output import AsJson, connect, console, path_of, show, size, state
 from orchestrator.client import AdminClient
 from orchestrator.errors import ModelRejectedError
 
@@ -36,7 +36,7 @@ def follow_import(api: AdminClient, model: dict[str, Any]) -> dict[str, Any]:
             if told is not None:
                 progress.update(task, description=told["phase"], completed=told["done"], total=told["total"] or None)
             time.sleep(0.3)
-            model = api.get(f"/models/{model['name']}")
+            model = api.get(path_of("models", model["name"]))
     if model["state"] == "rejected":
         raise ModelRejectedError(model["reason"])
     return model
@@ -67,5 +67,5 @@ def list_models(as_json: AsJson = False) -> None:
 def remove_model(name: str) -> None:
     """Remove a model that nothing is deployed from."""
     with connect() as api:
-        api.delete(f"/models/{name}")
+        api.delete(path_of("models", name))
     console.print(f"{name} is removed.")

@@ -4,14 +4,15 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.output import AsJson, connect, console, show, size
+from orchestrator.cli.output import AsJson, connect, console, show, size, state
 from orchestrator.errors import HostError, InvalidRequestError
 from orchestrator.host import processes, ray_node
-from orchestrator.host.home import Home, free_ports, write_secret
+from orchestrator.host.home import Home, free_ports, require_own_address, write_secret
 from orchestrator.host.join import JoinToken, parse_join_token
 
 app = typer.Typer(help="Machines of the cluster.", no_args_is_help=True)
@@ -27,7 +28,7 @@ def list_nodes(as_json: AsJson = False) -> None:
         [
             ("address", lambda row: row["address"] + (" (head)" if row["head"] else "")),
             ("host", lambda row: row["hostname"]),
-            ("state", lambda row: "[green]●[/] alive" if row["alive"] else "[red]●[/] gone"),
+            ("state", lambda row: state("alive" if row["alive"] else "gone")),
             ("CPUs free#", lambda row: f"{row['cpus_free']:g}/{row['cpus']:g}"),
             ("GPUs free#", lambda row: f"{row['gpus_free']:g}/{row['gpus']:g}"),
             ("memory size", lambda row: size(row["memory_bytes"])),
@@ -47,14 +48,14 @@ def join_command() -> None:
 
 
 def join(
-    token: Annotated[str, typer.Argument(help="What `roundhouse node join-command` printed on the head.")],
+    token: Annotated[str, typer.Argument(help="The token of `roundhouse node join-command`; `-` reads it from stdin.")],
     node_address: Annotated[
         str | None, typer.Option(help="Address at which the others reach this machine; found by itself if left out.")
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=0, help="CPUs offered to replicas.")] = None,
 ) -> None:
     """Make this machine a node that takes replicas, until Ctrl-C."""
-    parsed = parse_join_token(token)
+    parsed = parse_join_token(sys.stdin.readline() if token == "-" else token)  # noqa: S105 - a dash
     head, _, port = parsed.ray_address.rpartition(":")
     if ray_node.is_loopback(head):
         raise InvalidRequestError(
@@ -65,6 +66,8 @@ def join(
     home.prepare()
     home.lock()
     address = node_address or _address_towards(head, int(port))
+    require_own_address(address)
+    processes.end(processes.marked(home.root))  # what an earlier join left when it was killed hard
     asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus))
 
 
@@ -80,8 +83,6 @@ def _address_towards(host: str, port: int) -> str:
 
 async def _join(home: Home, token: JoinToken, node_address: str, cpus: int) -> None:
     token_path = home.run / "joined.token"
-    write_secret(token_path, token.ray_token)
-    ray_node.write_node_config(home, token.store_url, node_address)
     processes.adopt_orphans()
     (agent_port,) = free_ports(node_address, 1)
     ray = processes.Child(
@@ -89,23 +90,26 @@ async def _join(home: Home, token: JoinToken, node_address: str, cpus: int) -> N
         ray_node.join_command(home, token.ray_address, node_address, cpus, agent_port),
         ray_node.environment(home, token_path, node_address),
         home.logs / "ray.log",
+        death_signal=signal.SIGKILL,
     )
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await ray.start()
-    console.print(f"Joining {token.ray_address} as {node_address}. Ctrl-C leaves.")
-    ended, stopped = asyncio.create_task(ray.wait()), asyncio.create_task(stop.wait())
     try:
+        write_secret(token_path, token.ray_token)
+        ray_node.write_node_config(home, token.store_url, node_address)
+        await ray.start()
+        console.print(f"Joining {token.ray_address} as {node_address}. Ctrl-C leaves.")
+        ended, stopped = asyncio.create_task(ray.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             raise HostError(
                 f"Ray left the cluster: {processes.last_line(ray.log)} Check that {token.ray_address} can be reached "
                 f"from here and that the token is of the cluster that runs now. The whole log is {ray.log}."
             )
-    finally:
         stopped.cancel()
-        await ray.stop(10)
+    finally:
+        await ray.stop(2)
         await asyncio.to_thread(processes.end, processes.descendants())
         for path in (token_path, home.node_config):
             path.unlink(missing_ok=True)

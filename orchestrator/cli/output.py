@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.client import AdminClient
 from orchestrator.errors import HostError
@@ -21,7 +23,7 @@ _PIPED_WIDTH = 240
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-Column = tuple[str, Callable[[Any], str]]
+Column = tuple[str, Callable[[Any], str | Text]]
 
 
 def connect() -> AdminClient:
@@ -36,6 +38,8 @@ def connect() -> AdminClient:
                 "ROUNDHOUSE_URL and ROUNDHOUSE_KEY."
             )
         url = instance.url
+    elif key is None:
+        raise HostError("ROUNDHOUSE_URL names another Roundhouse; set ROUNDHOUSE_KEY to a key of that one.")
     if key is None:
         try:
             key = home.admin_key.read_text().strip()
@@ -66,16 +70,23 @@ def show(rows: Sequence[Any], columns: Iterable[Column], as_json: bool, empty: s
             ratio=1 if last else None,
         )
     for row in rows:
-        table.add_row(*(cell(row) for _, cell in parts))
+        # A cell is Text when it has a style; a plain one may hold anything and is shown as it is.
+        table.add_row(*(Text(text) if isinstance(text := cell(row), str) else text for _, cell in parts))
     console.print(table, highlight=False)
 
 
-def state(word: str) -> str:
+def state(word: str) -> Text:
     colour = {
-        "ready": "green", "starting": "yellow", "receiving": "yellow", "verifying": "yellow", "degraded": "yellow",
+        "ready": "green", "alive": "green", "gone": "red",
+        "starting": "yellow", "receiving": "yellow", "verifying": "yellow", "degraded": "yellow",
         "draining": "yellow", "failed": "red", "rejected": "red",
     }.get(word, "dim")  # fmt: skip
-    return f"[{colour}]●[/] {word}"
+    return Text.assemble(("●", colour), f" {word}")
+
+
+def path_of(collection: str, name: str, *more: str) -> str:
+    """Path of one resource; whatever stands in `name` stays one segment."""
+    return "/".join(["", collection, quote(name, safe=""), *more])
 
 
 def age(at: float) -> str:

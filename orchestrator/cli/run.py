@@ -1,7 +1,6 @@
 """`up`, `down`, `status`, `doctor`, `login`."""
 
 import asyncio
-import ipaddress
 import json
 import os
 import signal
@@ -9,13 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import psutil
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from orchestrator.cli.output import AsJson, age, connect, console, show, state
 from orchestrator.errors import HostError, InvalidRequestError, RoundhouseError
@@ -63,10 +64,6 @@ def up(
     """Start everything and serve a model. Ctrl-C stops all of it."""
     if insecure_no_auth and host not in ("127.0.0.1", "localhost", "::1"):
         raise InvalidRequestError("--insecure-no-auth works on loopback only. Leave out --host, or keep the keys.")
-    try:
-        ipaddress.ip_address(node_address)
-    except ValueError:
-        raise InvalidRequestError(f"--node-address must be an IP address, not {node_address!r}.") from None
     options = UpOptions(
         host=host,
         port=port,
@@ -183,6 +180,8 @@ def _print_ready(home: Home, ready: Ready) -> None:
         out.print("\n[bold black on yellow] SIMULATED ENGINE [/] answers are made up; no model is running.")
     if ready.no_auth:
         out.print("\n[bold black on yellow] NO AUTHENTICATION [/] everyone on this machine is admin.")
+    if ready.problem:
+        out.print(f"\n[bold red]Not served:[/] {escape(ready.problem)} Mend it on the admin page or with `roundhouse`.")
     out.print(f"\n[bold green]Ready.[/] {ready.url}")
     out.print(f"Log in once with   {ready.login_url}")
     out.print(f"Admin key          {home.admin_key}")
@@ -200,19 +199,20 @@ def _print_ready(home: Home, ready: Ready) -> None:
 def down() -> None:
     """Stop what `up` started from this home."""
     home = Home.of_environment()
-    instance = home.instance()
-    if instance is not None and home.is_locked():
+    owner = home.owner()
+    if owner is not None:
         console.print("Stopping: requests in flight may end first.")
-        os.kill(instance.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(owner, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S
         while home.is_locked() and time.monotonic() < deadline:
             time.sleep(0.1)
         if home.is_locked():
-            raise HostError(f"Process {instance.pid} did not stop within {_STOP_S:.0f} s. See {home.logs / 'up.log'}.")
+            raise HostError(f"Process {owner} did not stop within {_STOP_S:.0f} s. See {home.logs / 'up.log'}.")
     left = processes.marked(home.root)
     processes.end(left)
     home.clear_instance()
-    if instance is None and not left:
+    if owner is None and not left:
         console.print(f"Nothing runs from {home.root}.")
     else:
         console.print("Stopped.")
@@ -222,7 +222,7 @@ def status(as_json: AsJson = False) -> None:
     """Show what is served, and whether all is well."""
     home = Home.of_environment()
     instance = home.instance()
-    if not os.environ.get("ROUNDHOUSE_URL") and (instance is None or not psutil.pid_exists(instance.pid)):
+    if not os.environ.get("ROUNDHOUSE_URL") and (instance is None or not home.is_locked()):
         if as_json:
             typer.echo(json.dumps({"running": False, "home": str(home.root)}))
         else:
@@ -237,7 +237,7 @@ def status(as_json: AsJson = False) -> None:
         return
     console.print(f"{api.url}  up {age(system['started_at'])}  serving on the {system['devices'].upper()}")
     for problem in system["problems"]:
-        console.print(f"[red]●[/] {problem}", highlight=False)
+        console.print(Text.assemble(("●", "red"), f" {problem}"))
     show(
         deployments,
         [
@@ -261,7 +261,7 @@ def doctor(
     home = Home.of_environment()
     found = checks.examine(home, [(host, port), ("127.0.0.1", ops_port)], running=home.is_locked())
     rows = [msgspec.to_builtins(check) for check in found]
-    marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[red]✗[/]"}
+    marks = {"ok": Text("✓", "green"), "warning": Text("!", "yellow"), "problem": Text("✗", "red")}
     show(
         rows,
         [

@@ -1,5 +1,6 @@
 """What can be wrong with this machine, each with what to do. Used by `doctor` and, for what would stop it, by `up`."""
 
+import errno
 import importlib.metadata
 import os
 import shutil
@@ -12,7 +13,7 @@ import psutil
 from msgspec import Struct
 
 from orchestrator.host.devices import gpus
-from orchestrator.host.home import Home, port_is_free
+from orchestrator.host.home import Home, bind_error
 from orchestrator.library.fit import GIB
 
 _MIN_MEMORY_BYTES = 4 * GIB
@@ -45,7 +46,7 @@ def examine(home: Home, ports: Sequence[tuple[str, int]], *, running: bool, engi
         lambda: _engine(engine_needed),
         lambda: _home(home),
         lambda: _disk(home),
-        _memory,
+        lambda: _memory(engine_needed),
         _shared_memory,
         _gpu,
     ]
@@ -83,10 +84,10 @@ def _disk(home: Home) -> Check:
     return Check("Disk", Level.OK, found)
 
 
-def _memory() -> Check:
+def _memory(engine_needed: bool) -> Check:
     memory = psutil.virtual_memory()
     found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available"
-    if memory.available < _MIN_MEMORY_BYTES:
+    if engine_needed and memory.available < _MIN_MEMORY_BYTES:
         return Check("Memory", Level.PROBLEM, found, "One engine takes 3 to 4 GiB. Close other programs.")
     return Check("Memory", Level.OK, found)
 
@@ -116,8 +117,12 @@ def _gpu() -> Check:
 
 
 def _port(host: str, port: int, running: bool) -> Check:
-    if port_is_free(host, port):
+    error = bind_error(host, port)
+    if error is None:
         return Check(f"Port {port}", Level.OK, "free")
+    if error.errno != errno.EADDRINUSE:
+        advice = "Choose an address of this machine with --host, and a port from 1024 up with --port."
+        return Check(f"Port {port}", Level.PROBLEM, f"cannot be opened on {host}: {error.strerror}", advice)
     if running:
         return Check(f"Port {port}", Level.OK, "in use by the Roundhouse that runs")
     owner = _owner(port)

@@ -47,8 +47,8 @@ def gpus() -> list[Gpu]:
 
 
 def best_device() -> Device:
-    """Where one replica would go: the GPU with most free memory, else this machine's memory."""
+    """Where one replica could go: the largest GPU, else this machine's memory. Whether it is free now is not asked."""
     found = gpus()
     if found:
-        return Device(kind="gpu", memory_bytes=max(gpu.free_bytes for gpu in found))
-    return Device(kind="cpu", memory_bytes=psutil.virtual_memory().available)
+        return Device(kind="gpu", memory_bytes=max(gpu.memory_bytes for gpu in found))
+    return Device(kind="cpu", memory_bytes=psutil.virtual_memory().total)

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import ipaddress
 import os
 import secrets
 import shutil
@@ -23,11 +24,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     url: str
-    ops_url: str
-    started_at: float
-    detached: bool
-    ray_address: str
     dashboard_url: str
+    """Ray's dashboard, for a person who wants to look; it asks for the token in `ray.token`."""
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,16 +65,25 @@ class Home:
     @property
     def ray_folder(self) -> Path:
         """Ray's working folder; in the system's temporary folder when the home's path is too long for sockets."""
-        inside = self.root / "ray"
+        inside = self.run / "ray"
         if len(str(inside)) <= _SOCKET_PATH_ROOM:
             return inside
-        return Path(tempfile.gettempdir()) / ("rh-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:10])
+        name = hashlib.sha256(str(self.root).encode()).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"rh-{name}" / "r"
 
     def prepare(self) -> None:
         """Make the folders and, once, the secrets. Raises HostError when the place cannot be written."""
         try:
             for folder in (self.root, self.models, self.logs, self.store, self.run):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Ray makes its own folders writable for everyone; what is around them must not let others in.
+            private = self.ray_folder.parent
+            private.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if private.stat().st_uid != os.getuid():
+                raise HostError(
+                    f"{private} belongs to someone else. Remove it, or set ROUNDHOUSE_HOME to a short path."
+                )
+            private.chmod(0o700)
             for path, prefix in ((self.admin_key, "rh-"), (self.store_password, ""), (self.ray_token, "")):
                 if not path.exists():
                     write_secret(path, prefix + secrets.token_urlsafe(32))
@@ -100,20 +107,32 @@ class Home:
         except BlockingIOError:
             os.close(descriptor)
             running = self.instance()
-            who = f" (process {running.pid}, {running.url})" if running else ""
+            who = f" (process {self.owner()}{f', {running.url}' if running else ''})"
             raise HostError(
                 f"Roundhouse already runs from {self.root}{who}. Use it, stop it with `roundhouse down`, or set "
                 "another ROUNDHOUSE_HOME."
             ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return descriptor
+
+    def owner(self) -> int | None:
+        """Process that holds the lock; None when nobody does."""
+        if not self.is_locked():
+            return None
+        text = self._lock.read_text()
+        return int(text) if text.isdigit() else None
 
     def is_locked(self) -> bool:
         if not self._lock.exists():
             return False
+        descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.close(self.lock())
-        except HostError:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        finally:
+            os.close(descriptor)
         return False
 
     def instance(self) -> Instance | None:
@@ -130,7 +149,11 @@ class Home:
             path.unlink(missing_ok=True)
 
     def ports(self, address: str) -> Ports:
-        """The ports of the last run if all are free, else new ones."""
+        """The ports of the last run if all are free, else new ones.
+
+        Raises HostError for an address that this machine does not have.
+        """
+        require_own_address(address)
         with suppress(FileNotFoundError, msgspec.DecodeError):
             kept = msgspec.json.decode(self._ports.read_bytes(), type=Ports)
             if all(port_is_free(address, port) for port in msgspec.structs.astuple(kept)):
@@ -149,15 +172,32 @@ def write_secret(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def port_is_free(address: str, port: int) -> bool:
+def bind_error(address: str, port: int) -> OSError | None:
+    """Why nothing could listen on `address` and `port` now, or None."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
+
+
+def port_is_free(address: str, port: int) -> bool:
+    return bind_error(address, port) is None
+
+
+def require_own_address(address: str) -> None:
+    """Raise HostError unless `address` is an IPv4 address that this machine itself has."""
+    try:
+        parsed = ipaddress.IPv4Address(address)
+    except ValueError:
+        raise HostError(f"The node address must be an IPv4 address, not {address!r}.") from None
+    if parsed.is_unspecified or bind_error(address, 0) is not None:
+        raise HostError(
+            f"{address} is not an address of this machine. Give one that `ip addr` shows and the others can reach."
+        )
 
 
 def free_ports(address: str, count: int) -> list[int]:

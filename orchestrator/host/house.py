@@ -66,10 +66,6 @@ class House:
             Instance(
                 pid=os.getpid(),
                 url=self._options.local_url,
-                ops_url=self._options.ops_url,
-                started_at=time.time(),
-                detached=not sys.stdin.isatty(),
-                ray_address=self._ray_address,
                 dashboard_url=f"http://127.0.0.1:{self._ports.dashboard}",
             )
         )

@@ -17,12 +17,8 @@ class JoinToken(msgspec.Struct, frozen=True):
     store_url: str
 
 
-def ray_token_path(home: Path) -> Path:
-    return home / "ray.token"
-
-
-def join_token(home: Path, ray_address: str, store_url: str) -> str:
-    token = JoinToken(ray_address, ray_token_path(home).read_text().strip(), store_url)
+def join_token(ray_token: Path, ray_address: str, store_url: str) -> str:
+    token = JoinToken(ray_address, ray_token.read_text().strip(), store_url)
     return _PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
 
 

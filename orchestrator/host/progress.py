@@ -62,6 +62,8 @@ class Ready(Struct, frozen=True, tag=True):
     model: str
     simulated: bool
     no_auth: bool
+    problem: str = ""
+    """Why what was deployed before is not served."""
 
 
 Event = StageStarted | StageAdvanced | StageFinished | Failed | Ready

@@ -4,11 +4,14 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.client import AdminClient, ApiError
-from orchestrator.errors import HostError, ModelRejectedError, RoundhouseError
+from msgspec import Struct
+
+from orchestrator.client import AdminClient
+from orchestrator.errors import HostError, InvalidRequestError, ModelRejectedError, RoundhouseError
 from orchestrator.host import checks, processes
 from orchestrator.host.devices import best_device, gpus
 from orchestrator.host.home import Home
@@ -35,6 +38,7 @@ async def run(home: Home, options: UpOptions, report: Callable[[Event], None]) -
     """Run until SIGINT or SIGTERM. Raises RoundhouseError when it cannot start; nothing is left running then."""
     home.prepare()
     lock = home.lock()
+    home.clear_instance()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -73,8 +77,11 @@ async def _start_or_stop(
 
 
 async def _serve(house: House, stop: asyncio.Event) -> None:
-    watch = asyncio.create_task(house.watch())
-    await stop.wait()
+    watch, stopped = asyncio.create_task(house.watch()), asyncio.create_task(stop.wait())
+    await asyncio.wait({watch, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if watch.done():
+        watch.result()  # says why nobody watches any more
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
 
@@ -99,30 +106,50 @@ async def _start(house: House, home: Home, options: UpOptions, report: Callable[
     known = read_timings(home.timings)
     await house.start(lambda stage: known.get(stage, EXPECTED_S[stage]))
     key = home.admin_key.read_text().strip()
+    problem = ""
     with AdminClient(options.local_url, key) as api:
+        # Weights are fetched while Ray starts; what is deployed depends on the GPUs that Ray finds.
         ray = asyncio.create_task(_wait_for_ray(house, api, report))
         try:
-            name, is_new = await _ensure_deployment(house, api, options, report, known.get(Stage.MODEL))
+            wish = await _bring_weights(house, api, options, report, known.get(Stage.MODEL))
             await ray
         finally:
             ray.cancel()
-        if name is not None:
+        await _deploy(api, wish)
+        if wish.names:
+            report(StageStarted(Stage.ENGINE, time.time(), known.get(Stage.ENGINE, EXPECTED_S[Stage.ENGINE])))
             try:
-                await _wait_until_ready(house, api, name, report, known.get(Stage.ENGINE))
-            except ModelRejectedError:
-                if is_new:
-                    await _forget(api, name)
-                raise
+                await _wait_until_ready(house, api, wish.names, report)
+            except ModelRejectedError as error:
+                if wish.is_new:
+                    await _forget(api, wish)
+                    raise
+                # What was deployed before is the admin's to mend, with the pages and commands that run by now.
+                problem = error.message
+                report(StageFinished(Stage.ENGINE, time.time(), "failed"))
         token = (await asyncio.to_thread(api.post, "/login-links"))["token"]
     report(
         Ready(
             url=options.local_url,
             login_url=f"{options.local_url}/login#token={token}",
-            model=name or "",
+            model=wish.names[0] if wish.names and not problem else "",
             simulated=options.simulated,
             no_auth=options.no_auth,
+            problem=problem,
         )
     )
+
+
+class _Wish(Struct, frozen=True, kw_only=True):
+    """What this run shall serve."""
+
+    names: tuple[str, ...]
+    """Deployments, any of which is good enough to be ready."""
+    body: dict[str, Any] | None = None
+    """What to deploy under the first name; None leaves everything as it is."""
+    is_new: bool = False
+    """Whether the deployment is this run's own, to be taken back when it cannot start."""
+    new_model: bool = False
 
 
 async def _wait_for_ray(house: House, api: AdminClient, report: Callable[[Event], None]) -> None:
@@ -138,36 +165,45 @@ async def _wait_for_ray(house: House, api: AdminClient, report: Callable[[Event]
     )
 
 
-async def _ensure_deployment(
-    house: House,
-    api: AdminClient,
-    options: UpOptions,
-    report: Callable[[Event], None],
-    model_s: float | None,
-) -> tuple[str | None, bool]:
-    """Deploy what was asked for; with no wish, what was deployed before, or else the default model.
-
-    Returns the deployment to wait for, and whether it is new.
-    """
+async def _bring_weights(
+    house: House, api: AdminClient, options: UpOptions, report: Callable[[Event], None], model_s: float | None
+) -> _Wish:
+    """Find out what to serve: what was asked for; else what was deployed before; else the default model."""
     report(StageStarted(Stage.MODEL, time.time(), EXPECTED_S[Stage.MODEL] if model_s is None else model_s))
-    present = await asyncio.to_thread(api.get, "/deployments")
-    before = {each["name"] for each in present}
+    before = {each["name"]: each for each in await asyncio.to_thread(api.get, "/deployments")}
     if options.simulated:
-        name = options.name or SIMULATED_NAME
-        await asyncio.to_thread(api.put, f"/deployments/{name}", {"engine": "simulated", **_wishes(options)})
         report(StageFinished(Stage.MODEL, time.time(), "simulated: answers are made up"))
-        return name, name not in before
-    if options.model is None and present:
-        wanted = next((each["name"] for each in present if each["replicas"]), None)
-        report(StageFinished(Stage.MODEL, time.time(), f"{len(present)} deployed before"))
-        return wanted, False
+        name = options.name or SIMULATED_NAME
+        return _Wish(
+            names=(name,), body=_body(options, before.get(name), {"engine": "simulated"}), is_new=name not in before
+        )
+    if options.model is None and before:
+        if options.name or _wishes(options):
+            raise InvalidRequestError(
+                "Models are deployed here already. Say which one you mean with --model, or use `roundhouse scale` and "
+                "`roundhouse deploy` once it runs."
+            )
+        report(StageFinished(Stage.MODEL, time.time(), f"{len(before)} deployed before"))
+        return _Wish(names=tuple(name for name, each in before.items() if each["replicas"]))
     source = parse_source(await asyncio.to_thread(_default_source) if options.model is None else options.model)
-    model = await asyncio.to_thread(api.post, "/models", {"source": source.text, "name": options.name or source.name})
-    model = await _wait_for_model(house, api, model, report)
-    name = str(model["name"])
-    await asyncio.to_thread(api.put, f"/deployments/{name}", {"model": name, **_wishes(options)})
+    name = options.name or source.name
+    known = {each["name"] for each in await asyncio.to_thread(api.get, "/models")}
+    model = await asyncio.to_thread(api.post, "/models", {"source": source.text, "name": name})
+    model = await _wait_for_model(house, api, model, report, is_new=name not in known)
     report(StageFinished(Stage.MODEL, time.time(), f"{name}, {model['size_bytes'] / 2**20:.0f} MiB"))
-    return name, name not in before
+    body = _body(options, before.get(name), {"model": name})
+    return _Wish(names=(name,), body=body, is_new=name not in before, new_model=name not in known)
+
+
+def _body(options: UpOptions, before: dict[str, Any] | None, what: dict[str, Any]) -> dict[str, Any]:
+    """What to deploy: this run's wishes over what an admin set before."""
+    kept = ("replicas", "gpus_per_replica", "engine_args", "drain_deadline_s") if before is not None else ()
+    return {**{name: before[name] for name in kept if before is not None}, **what, **_wishes(options)}
+
+
+async def _deploy(api: AdminClient, wish: _Wish) -> None:
+    if wish.body is not None:
+        await asyncio.to_thread(api.put, f"/deployments/{wish.names[0]}", wish.body)
 
 
 def _default_source() -> str:
@@ -184,7 +220,7 @@ def _wishes(options: UpOptions) -> dict[str, Any]:
 
 
 async def _wait_for_model(
-    house: House, api: AdminClient, model: dict[str, Any], report: Callable[[Event], None]
+    house: House, api: AdminClient, model: dict[str, Any], report: Callable[[Event], None], *, is_new: bool
 ) -> dict[str, Any]:
     path = f"/models/{model['name']}"
     while model["state"] in ("receiving", "verifying"):
@@ -195,8 +231,9 @@ async def _wait_for_model(
         await asyncio.sleep(_POLL_S)
         model = await asyncio.to_thread(api.get, path)
     if model["state"] == "rejected":
-        # A first start that could not get its model leaves no trace of it.
-        await asyncio.to_thread(api.delete, path)
+        if is_new:  # a start that could not get its model leaves no trace of it
+            with suppress(RoundhouseError):
+                await asyncio.to_thread(api.delete, path)
         raise ModelRejectedError(model["reason"])
     return model
 
@@ -210,28 +247,28 @@ def _advance(stage: Stage, progress: dict[str, Any]) -> StageAdvanced:
 
 
 async def _wait_until_ready(
-    house: House, api: AdminClient, name: str, report: Callable[[Event], None], engine_s: float | None
+    house: House, api: AdminClient, names: tuple[str, ...], report: Callable[[Event], None]
 ) -> None:
-    report(StageStarted(Stage.ENGINE, time.time(), EXPECTED_S[Stage.ENGINE] if engine_s is None else engine_s))
+    """Return when one of `names` answers. Raises ModelRejectedError when all of them have failed."""
     while True:
-        try:
-            deployment = await asyncio.to_thread(api.get, f"/deployments/{name}")
-        except ApiError as error:
-            raise HostError(f"{name} was undeployed while it started. {error.message}") from error
-        if deployment["ready_replicas"]:
-            report(StageFinished(Stage.ENGINE, time.time(), f"{name} answers"))
+        found = [each for each in await asyncio.to_thread(api.get, "/deployments") if each["name"] in names]
+        ready = [each["name"] for each in found if each["ready_replicas"]]
+        if ready:
+            report(StageFinished(Stage.ENGINE, time.time(), f"{', '.join(ready)} answers"))
             return
-        if deployment["state"] == "failed":
-            raise ModelRejectedError(f"{name} cannot be served: {deployment['reason']}")
-        report(StageAdvanced(Stage.ENGINE, time.time(), deployment["reason"], left_s=deployment["eta_s"]))
+        trying = [each for each in found if each["state"] != "failed"]
+        if not trying:
+            reasons = [f"{each['name']} cannot be served: {each['reason']}" for each in found]
+            raise ModelRejectedError(" ".join(reasons) or "What should be served was undeployed while it started.")
+        report(StageAdvanced(Stage.ENGINE, time.time(), trying[0]["reason"], left_s=trying[0]["eta_s"]))
         house.require_running()
         await asyncio.sleep(_POLL_S)
 
 
-async def _forget(api: AdminClient, name: str) -> None:
-    """Take back a deployment that could not start: the next `up` must not stumble over it again."""
-    try:
-        await asyncio.to_thread(api.delete, f"/deployments/{name}")
-        await asyncio.to_thread(api.delete, f"/models/{name}")
-    except RoundhouseError:
-        return  # the reason why it failed is worth more than that it could not be taken back
+async def _forget(api: AdminClient, wish: _Wish) -> None:
+    """Take back what could not start: the next `up` must not stumble over it. Models from before are kept."""
+    # The reason why it failed is worth more than that it could not be taken back.
+    with suppress(RoundhouseError):
+        await asyncio.to_thread(api.delete, f"/deployments/{wish.names[0]}")
+        if wish.new_model:
+            await asyncio.to_thread(api.delete, f"/models/{wish.names[0]}")

@@ -43,8 +43,9 @@ async def find(source: Source) -> tuple[Source, Listing]:
         if not listing.weights_bytes:
             raise ModelRejectedError(f"{source.id} has no safetensors weights on {_HUB_NAMES[kind]}.")
         return candidate, listing
-    refused = [failure for failure in failures if isinstance(failure, ModelRejectedError)]
-    raise refused[0] if refused else SourceUnavailableError(" ".join(failure.message for failure in failures))
+    told = " ".join(failure.message for failure in failures)
+    refused = all(isinstance(failure, ModelRejectedError) for failure in failures)
+    raise ModelRejectedError(told) if refused else SourceUnavailableError(told)
 
 
 async def fetch(source: Source, listing: Listing, folder: Path, progress: Callable[[int], Awaitable[None]]) -> None:
@@ -57,7 +58,7 @@ async def fetch(source: Source, listing: Listing, folder: Path, progress: Callab
             f"{source.id} needs {missing / 2**30:.1f} GiB more on disk and {folder} has {free / 2**30:.1f} GiB free. "
             "Free some space or set ROUNDHOUSE_HOME to a larger disk."
         )
-    task = asyncio.create_task(_hub(source, folder, "fetch"))
+    task = asyncio.create_task(_hub(source, folder, listing.commit))
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=_LOOK_S)

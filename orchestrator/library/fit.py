@@ -19,7 +19,7 @@ class Device(Struct, frozen=True, kw_only=True):
     kind: str
     """`gpu` or `cpu`."""
     memory_bytes: int
-    """Free memory of the largest GPU, or memory that this machine has available."""
+    """Memory of the largest GPU, or of this machine."""
 
 
 class Fit(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ def estimate(weights_bytes: int, dtype_bytes: float, device: Device) -> Fit:
         fits=False,
         needed_bytes=needed,
         reason=(
-            f"It needs about {needed / GIB:.1f} GiB and {where} has {room / GIB:.1f} GiB free. "
-            "Take a smaller or more strongly quantised model, or free memory."
+            f"It needs about {needed / GIB:.1f} GiB and {where} has {room / GIB:.1f} GiB for it. "
+            "Take a smaller or more strongly quantised model."
         ),
     )

@@ -1,10 +1,11 @@
-"""Downloads a model from a hub: `python -m orchestrator.library.hub hf|modelscope OWNER/NAME FOLDER list|fetch`.
+"""Downloads a model from a hub: `python -m orchestrator.library.hub hf|modelscope OWNER/NAME FOLDER list|COMMIT`.
 
 A process of its own, so that a cancelled or stuck download can be ended at any moment; the next one resumes
 from the partial files in FOLDER. Both hubs' own libraries do the transfer; they read `HF_ENDPOINT`, `HF_TOKEN`,
 `MODELSCOPE_ENDPOINT` and `MODELSCOPE_API_TOKEN` from the environment.
 
-`list` prints one JSON line `{"total_bytes": …, "weights_bytes": …, "commit": …}`. Errors are one line on stderr.
+`list` prints one JSON line `{"total_bytes": …, "weights_bytes": …, "commit": …}`; COMMIT fetches that commit (`latest`
+where the hub names none). Errors are one line on stderr.
 Exit status: 0, 3 (the hub cannot be reached or has trouble), 4 (the hub says no: unknown model, no access).
 """
 
@@ -35,13 +36,13 @@ def _describe(files: list[tuple[str, int]], commit: str) -> None:
 def _hugging_face(id_: str, folder: str, verb: str) -> None:
     from huggingface_hub import HfApi, snapshot_download
 
-    # Pinned to the commit that `list` saw, so that one folder never mixes two states of a repository.
-    info = HfApi().model_info(id_, files_metadata=True)
     if verb == "list":
+        info = HfApi().model_info(id_, files_metadata=True)
         _describe([(each.rfilename, each.size or 0) for each in info.siblings or []], info.sha or "")
     else:
+        # Pinned to the commit that `list` saw, so that one folder never mixes two states of a repository.
         snapshot_download(
-            id_, revision=info.sha, local_dir=folder,
+            id_, revision=verb, local_dir=folder,
             allow_patterns=list(ALLOWED), ignore_patterns=list(IGNORED), max_workers=4,
         )  # fmt: skip
 
@@ -52,7 +53,7 @@ def _modelscope(id_: str, folder: str, verb: str) -> None:
 
     if verb == "list":
         files = HubApi().get_model_files(id_, recursive=True)
-        _describe([(each["Path"], each["Size"]) for each in files if each.get("Type") != "tree"], "")
+        _describe([(each["Path"], each["Size"]) for each in files if each.get("Type") != "tree"], "latest")
     else:
         snapshot_download(id_, local_dir=folder, allow_patterns=list(ALLOWED), ignore_patterns=list(IGNORED))
 

@@ -1,6 +1,7 @@
 """Brings weights in: fetch → verify → ready, or rejected with the reason. Nothing half-made stays."""
 
 import asyncio
+import hashlib
 import logging
 import shutil
 import time
@@ -10,7 +11,13 @@ from pathlib import Path
 
 from msgspec import structs
 
-from orchestrator.errors import ConflictError, ModelRejectedError, NotFoundError, RoundhouseError
+from orchestrator.errors import (
+    ConflictError,
+    ModelRejectedError,
+    NotFoundError,
+    RoundhouseError,
+    StoreUnavailableError,
+)
 from orchestrator.events import Changes
 from orchestrator.library import builtin, download
 from orchestrator.library.fit import Device, estimate
@@ -38,7 +45,10 @@ class Library:
         """Take up imports that a stop of the orchestrator cut short."""
         for model in (await self._store.models()).values():
             if model.state in _BUSY:
-                self._start(model, parse_source(model.source))
+                try:
+                    self._start(model, parse_source(model.source))
+                except RoundhouseError as error:  # its folder is gone
+                    await self._reject(model, error.message)
 
     async def stop(self) -> None:
         for task in self._tasks.values():
@@ -55,7 +65,7 @@ class Library:
         before = (await self._store.models()).get(name)
         if before is not None and before.source != source.text and before.state is not ModelState.REJECTED:
             raise ConflictError(f"{name!r} already stands for {before.source}. Give another --name.")
-        if before is not None and (before.state in _BUSY or (before.state is ModelState.READY and _whole(before))):
+        if before is not None and (self._is_busy(name) or (before.state is ModelState.READY and _whole(before))):
             return before
         model = Model(
             name=name,
@@ -76,12 +86,16 @@ class Library:
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
+        # Files first: a new import of the same name may begin as soon as the record is gone.
+        for folder in (self._target(name), *self._folder.glob(f".{name}.*.partial")):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         await self._store.delete_model(name)
         self._changes.notify()
-        if not model.source.startswith("/"):
-            await asyncio.to_thread(shutil.rmtree, self._target(name), ignore_errors=True)
+
+    def _is_busy(self, name: str) -> bool:
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
 
     def _start(self, model: Model, source: Source) -> None:
         self._tasks[model.name] = asyncio.create_task(self._import(model, source))
@@ -89,15 +103,32 @@ class Library:
     async def _import(self, model: Model, source: Source) -> None:
         try:
             path = await self._receive(model, source)
-            await self._verify(model, path)
+            ready = await self._verify(model, path)
         except RoundhouseError as error:
-            _log.warning("%s is rejected: %s", model.name, error.message)
             await self._reject(model, error.message)
         except OSError as error:
             await self._reject(model, f"The files could not be read or written: {error}. Check disk and permissions.")
+        except Exception as error:  # noqa: BLE001 - top of the task: whatever it is, the import has ended and says so
+            await self._reject(model, f"The import failed in a way that was not foreseen: {error!r}.")
+        else:
+            await self._settle(ready)
 
     async def _reject(self, model: Model, reason: str) -> None:
-        await self._put(structs.replace(model, state=ModelState.REJECTED, reason=reason, progress=None))
+        _log.warning("%s is rejected: %s", model.name, reason)
+        await self._settle(structs.replace(model, state=ModelState.REJECTED, reason=reason, progress=None))
+
+    async def _settle(self, model: Model) -> None:
+        """Write how an import ended, however long the store is away: nobody else will."""
+        while True:
+            try:
+                return await self._put(model)
+            except StoreUnavailableError:
+                await asyncio.sleep(_TELL_EVERY_S)
+
+    async def _tell(self, model: Model) -> None:
+        """Write how far an import is; an import goes on without a store that is away for a moment."""
+        with suppress(StoreUnavailableError):
+            await self._put(model)
 
     async def _receive(self, model: Model, source: Source) -> Path:
         if source.kind is SourceKind.FOLDER:
@@ -105,41 +136,34 @@ class Library:
         target = self._target(model.name)
         if source.kind is SourceKind.BUILTIN:
             if not (target / "config.json").is_file():
-                await self._convert(model, target)
+                await self._convert(model, self._partial(model.name, source), target)
             return target
         found, listing = await download.find(source)
         fit = estimate(listing.weights_bytes, 2.0, await asyncio.to_thread(self._device))
         if not fit.fits:
             raise ModelRejectedError(fit.reason)
-        partial = target.with_suffix(".partial")
+        partial = self._partial(model.name, found)
         tell = self._teller(model, f"downloading from {download.hub_name(found)}", listing.total_bytes)
         await download.fetch(found, listing, partial, tell)
         await asyncio.to_thread(_move, partial, target)
         return target
 
-    async def _convert(self, model: Model, target: Path) -> None:
+    async def _convert(self, model: Model, partial: Path, target: Path) -> None:
         """Convert beside the target and rename, so that a cut-off conversion is never taken for a model."""
-        partial = target.with_suffix(".partial")
         await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
         started = time.time()
         task = asyncio.create_task(builtin.convert(partial))
-        while not task.done():
-            passed = time.time() - started
-            left = max(1.0, builtin.CONVERSION_S - passed)
-            progress = Progress(
-                phase="preparing the built-in model",
-                done=int(passed),
-                total=int(passed + left),
-                unit="seconds",
-                started_at=started,
-                eta_s=left,
-            )
-            await self._put(structs.replace(model, progress=progress))
-            await asyncio.wait({task}, timeout=_TELL_EVERY_S)
-        await task
+        try:
+            while not task.done():
+                await self._tell(structs.replace(model, progress=_conversion_progress(started)))
+                await asyncio.wait({task}, timeout=_TELL_EVERY_S)
+            await task
+        finally:
+            task.cancel()
         await asyncio.to_thread(_move, partial, target)
 
-    async def _verify(self, model: Model, path: Path) -> None:
+    async def _verify(self, model: Model, path: Path) -> Model:
+        """The ready model. Raises ModelRejectedError naming what is wrong."""
         facts = await asyncio.to_thread(examine, path)
         fit = estimate(facts.weights_bytes, facts.dtype_bytes, await asyncio.to_thread(self._device))
         if not fit.fits:
@@ -147,7 +171,7 @@ class Library:
         verifying = structs.replace(model, state=ModelState.VERIFYING)
         size = await asyncio.to_thread(total_bytes, path)
         digest = await self._digest(verifying, path, size)
-        await self._put(_ready(verifying, path, facts, size, digest))
+        return _ready(verifying, path, facts, size, digest)
 
     async def _digest(self, model: Model, path: Path, size: int) -> str:
         done = [0]
@@ -171,16 +195,33 @@ class Library:
             speed = (done - first[0]) / max(0.001, time.time() - started)
             eta_s = (total - done) / speed if speed > 0 else None
             progress = Progress(phase=phase, done=done, total=total, started_at=started, eta_s=eta_s)
-            await self._put(structs.replace(model, progress=progress))
+            await self._tell(structs.replace(model, progress=progress))
 
         return tell
 
     def _target(self, name: str) -> Path:
         return self._folder / name
 
+    def _partial(self, name: str, source: Source) -> Path:
+        """Where an import is received: of this name and this source only, so that a resumed one never mixes two."""
+        return self._folder / f".{name}.{hashlib.sha256(source.text.encode()).hexdigest()[:8]}.partial"
+
     async def _put(self, model: Model) -> None:
         await self._store.put_model(model)
         self._changes.notify()
+
+
+def _conversion_progress(started: float) -> Progress:
+    passed = time.time() - started
+    left = max(1.0, builtin.CONVERSION_S - passed)
+    return Progress(
+        phase="preparing the built-in model",
+        done=int(passed),
+        total=int(passed + left),
+        unit="seconds",
+        started_at=started,
+        eta_s=left,
+    )
 
 
 def _whole(model: Model) -> bool:

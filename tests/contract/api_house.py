@@ -39,6 +39,8 @@ class RecordingCluster:
     shown: dict[str, ObservedApplication] = field(default_factory=dict)
     node_list: tuple[ObservedNode, ...] = ()
     fails: bool = False
+    refuses: str = ""
+    """Name of a deployment whose actions Ray refuses."""
 
     def connect(self) -> None:
         if self.fails:
@@ -53,6 +55,9 @@ class RecordingCluster:
         return self.node_list
 
     def apply(self, action: Action) -> None:
+        name = action.deployment.name if isinstance(action, StartApplication) else action.name
+        if name == self.refuses:
+            raise ValueError(f"{name} cannot be placed")
         self.actions.append(action)
         match action:
             case StartApplication(deployment=one, spec_digest=digest):
@@ -93,8 +98,9 @@ async def api_house(
     changes, cluster = Changes(), RecordingCluster()
     settings = Settings(store_url=store_url, home=home, port=1, ray_address="127.0.0.1:1", no_auth=no_auth)
     async with Store(store_url) as store:
-        accounts = Accounts(store)
-        await accounts.ensure_admin_key(ADMIN_KEY)
+        (home / "admin.key").write_text(ADMIN_KEY)
+        accounts = Accounts(store, home / "admin.key")
+        await accounts.ensure_admin_key()
         library = Library(store, home / "models", changes, lambda: Device(kind="cpu", memory_bytes=memory_bytes))
         loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
         context = Context(settings, store, accounts, Deployments(store), library, loop, changes, time.time())

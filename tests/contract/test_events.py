@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from orchestrator.api.events import stream_events
-from router.types import Credential, CredentialKind, Role
+from router.types import Role
 from tests.contract.api_house import ApiHouse, api_house
 
 
@@ -22,7 +22,7 @@ async def house(valkey_url: str, tmp_path: Path) -> AsyncIterator[ApiHouse]:
 
 async def listen(house: ApiHouse, role: Role) -> AsyncIterator[tuple[str, Any]]:
     """Events as a browser reads them."""
-    who = Credential(id="i", name="n", role=role, kind=CredentialKind.SESSION, created_at=0)
+    who = (await house.context.accounts.create_key("listener", role))[1]
     response = await stream_events(cast(Any, house.context), who)
     async for chunk in response.body_iterator:
         text = chunk.decode() if isinstance(chunk, bytes) else str(chunk)
@@ -41,6 +41,17 @@ async def test_events_to_an_admin_begin_with_every_list_and_then_tell_only_what_
         assert set(told) == {"catalog", "deployments"}
         assert [each["name"] for each in told["catalog"]] == ["chat"]
         assert told["catalog"][0]["status"] == "starting"
+
+
+async def test_events_end_when_the_session_that_listens_is_revoked(house: ApiHouse) -> None:
+    who = (await house.context.accounts.create_key("bob", Role.ADMIN))[1]
+    response = await stream_events(cast(Any, house.context), who)
+    async with asyncio.timeout(10):
+        stream = response.body_iterator
+        for _ in range(5):
+            await anext(stream)
+        await house.client.delete("/keys/bob")
+        assert [chunk async for chunk in stream] == []
 
 
 async def test_events_to_a_user_hold_the_catalog_and_nothing_else(house: ApiHouse) -> None:

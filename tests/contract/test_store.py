@@ -97,9 +97,9 @@ async def test_catalog_when_put_is_published_to_those_who_listen(valkey_url: str
 
 async def test_login_token_is_taken_once(valkey_url: str) -> None:
     async with Store(valkey_url) as store:
-        await store.put_login_token("d", 60)
-        assert await store.take_login_token("d")
-        assert not await store.take_login_token("d")
+        await store.put_login_token("d", "key-1", 60)
+        assert await store.take_login_token("d") == "key-1"
+        assert await store.take_login_token("d") is None
 
 
 async def test_store_that_is_away_is_told_in_a_sentence_and_comes_back(own_valkey: ValkeyProcess) -> None:

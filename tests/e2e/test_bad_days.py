@@ -231,7 +231,7 @@ def test_second_machine_joins_takes_replicas_and_leaves(tmp_path: Path) -> None:
         pytest.skip("this machine has no address besides loopback")
     house = RunningHouse.on_free_ports(tmp_path / "head")
     house.up("--engine", "simulated", "--node-address", address)
-    token = house.succeed("node", "join-command").splitlines()[0].removeprefix("infra/up join ")
+    token = house.succeed("node", "join-command").split()[1]
     joining = subprocess.Popen(
         [str(ROUNDHOUSE), "join", token, "--cpus", "3"],
         env=environment(tmp_path / "node"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -251,7 +251,7 @@ def test_second_machine_joins_takes_replicas_and_leaves(tmp_path: Path) -> None:
 
 
 def test_join_of_a_head_on_loopback_is_refused_with_the_way_out(simulated_house: RunningHouse, tmp_path: Path) -> None:
-    token = simulated_house.succeed("node", "join-command").splitlines()[0].removeprefix("infra/up join ")
+    token = simulated_house.succeed("node", "join-command").split()[1]
     done = run(tmp_path, "join", token)
     assert done.returncode == 1
     assert "--node-address" in done.stderr

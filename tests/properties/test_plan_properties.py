@@ -1,6 +1,6 @@
 """Properties of `plan` over generated clusters."""
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -78,6 +78,8 @@ def finished_deleting(observed: ObservedState) -> ObservedState:
 @given(clusters())
 def test_plan_after_a_full_apply_plans_nothing(cluster: tuple[DesiredState, ObservedState]) -> None:
     desired, observed = cluster
+    # What Serve gave up on is stopped first and started in the next round, as the property below says.
+    assume(all(each.status != "DEPLOY_FAILED" for each in observed.applications.values()))
     settled = applied(observed, plan(desired, observed, 0.0))
     if settled == finished_deleting(settled):
         assert plan(desired, settled, 1.0) == ()

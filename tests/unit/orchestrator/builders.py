@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from orchestrator.reconcile import spec_digest
 from orchestrator.types import Deployment, ObservedApplication, ObservedNode
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, ReplicaState
 
@@ -21,6 +22,7 @@ def endpoint(deployment_name: str = "chat", number: int = 1, **changes: Any) -> 
     values: dict[str, Any] = {
         "replica_id": f"{deployment_name}-{number}",
         "deployment": deployment_name,
+        "spec_digest": spec_digest(deployment(deployment_name)),
         "model": deployment_name,
         "revision": "sha256:a",
         "engine": EngineKind.VLLM,
@@ -34,7 +36,14 @@ def endpoint(deployment_name: str = "chat", number: int = 1, **changes: Any) -> 
 
 
 def failure(deployment_name: str = "chat", **changes: Any) -> ReplicaFailure:
-    values: dict[str, Any] = {"replica_id": "r", "revision": "", "reason": "no memory", "permanent": False, "at": 200.0}
+    values: dict[str, Any] = {
+        "replica_id": "r",
+        "spec_digest": spec_digest(deployment(deployment_name)),
+        "revision": "",
+        "reason": "no memory",
+        "permanent": False,
+        "at": 200.0,
+    }
     return ReplicaFailure(deployment=deployment_name, **(values | changes))
 
 

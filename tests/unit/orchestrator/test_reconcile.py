@@ -39,6 +39,7 @@ SAME = spec_digest(deployment())
         ([deployment(replicas=0)], [application(digest=SAME)], ["StopApplication"]),
         ([deployment(replicas=0)], [application(digest=SAME, status="DELETING")], []),
         ([deployment()], [application(digest=SAME, status="DELETING")], []),
+        ([deployment()], [application(digest=SAME, status="DEPLOY_FAILED")], ["StopApplication"]),
         ([], [application(digest=SAME)], ["StopApplication"]),
         ([], [application(digest=SAME, status="DELETING")], []),
         ([deployment("new")], [application("old", SAME)], ["StopApplication", "StartApplication"]),
@@ -87,8 +88,8 @@ def test_plan_after_a_permanent_failure_stops_trying_unless_a_replica_serves(
 
 
 def test_plan_after_a_permanent_failure_tries_again_once_the_deployment_is_changed() -> None:
-    desired = DesiredState(deployments={"chat": deployment(updated_at=300.0)})
-    told = ObservedState(failures={"chat": failure(permanent=True, at=200.0)})
+    desired = DesiredState(deployments={"chat": deployment(max_model_len=512)})
+    told = ObservedState(failures={"chat": failure(permanent=True)})
     assert [type(action).__name__ for action in plan(desired, told, 0.0)] == ["StartApplication"]
 
 

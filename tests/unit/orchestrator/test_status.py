@@ -17,6 +17,7 @@ STARTING = {"state": ReplicaState.STARTING, "detail": "loading the weights"}
         ({"replicas": 0}, {}, DeploymentState.STOPPED, "scaled to zero"),
         ({}, {"endpoints": (endpoint(),)}, DeploymentState.READY, "1 of 1"),
         ({"replicas": 2}, {"endpoints": (endpoint(),)}, DeploymentState.DEGRADED, "1 of 2"),
+        ({"max_model_len": 512}, {"endpoints": (endpoint(),)}, DeploymentState.STARTING, "waiting for Ray"),
         (
             {"replicas": 2},
             {"endpoints": (endpoint(),), "failures": {"chat": failure()}},
@@ -32,7 +33,7 @@ STARTING = {"state": ReplicaState.STARTING, "detail": "loading the weights"}
             "no memory",
         ),
         (
-            {"updated_at": 300.0},
+            {"max_model_len": 512},
             {"failures": {"chat": failure(permanent=True)}},
             DeploymentState.STARTING,
             "waiting for Ray",

@@ -348,6 +348,8 @@ export interface components {
         DeploymentView: {
             /** Created At */
             created_at: number;
+            /** Drain Deadline S */
+            drain_deadline_s: number;
             /**
              * Engine
              * @enum {string}
@@ -434,7 +436,10 @@ export interface components {
         };
         /** KeyCreate */
         KeyCreate: {
-            /** Name */
+            /**
+             * Name
+             * @description Whose key it is; without / ? # %
+             */
             name: string;
             /**
              * Role
