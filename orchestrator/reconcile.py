@@ -30,6 +30,8 @@ def spec_digest(deployment: Deployment) -> str:
     which revision is wanted, so that a crash after an in-place swap does not bring the old weights back. A change of
     revision that needs new processes raises `generation`.
     """
+    # As the store gives it back: 0 and 0.0 must not be two specs.
+    deployment = msgspec.json.decode(msgspec.json.encode(deployment), type=Deployment)
     parts = (
         deployment.engine,
         deployment.generation,

@@ -1,12 +1,13 @@
 """The durable state behind a Redis protocol: the one file of the orchestrator that talks to the store."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import msgspec
 import redis.asyncio as redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from orchestrator.errors import StoreUnavailableError
@@ -175,17 +176,24 @@ class Store:
         await self._call("HSET", key, field, msgspec.json.encode(record))
 
     async def _call(self, *command: Any) -> Any:
-        try:
-            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+        return await self._tried(lambda: self._redis.execute_command(*command))  # type: ignore[no-untyped-call]
 
     async def _transaction(self, *commands: tuple[Any, ...]) -> None:
-        try:
+        async def execute() -> None:
             async with self._redis.pipeline(transaction=True) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
                 await pipeline.execute()
+
+        await self._tried(execute)
+
+    async def _tried(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        """Do it, and once more if the connection breaks: a pooled one may be of a store that has restarted since."""
+        try:
+            try:
+                return await act()
+            except (RedisConnectionError, OSError):
+                return await act()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 

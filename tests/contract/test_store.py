@@ -9,8 +9,9 @@ import redis as sync_redis
 
 from orchestrator.deployments import Deployments
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError, StoreUnavailableError
+from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
-from orchestrator.types import Model, ModelState
+from orchestrator.types import DEPLOYMENTS_KEY, Deployment, Model, ModelState
 from replicas.types import ENDPOINT_IDS_KEY, EngineKind, ReplicaSpec, SimulationSettings, endpoint_key, spec_key
 from router.types import CATALOG_KEY, CatalogEntry, ModelStatus
 from tests.conftest import ValkeyProcess
@@ -42,6 +43,8 @@ async def test_deployment_when_put_writes_what_its_replicas_will_read(valkey_url
         await Deployments(store).put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
     with sync_redis.Redis.from_url(valkey_url) as client:
         spec = msgspec.json.decode(client.get(spec_key("chat")), type=ReplicaSpec)
+        wanted = spec_digest(msgspec.json.decode(client.hget(DEPLOYMENTS_KEY, "chat"), type=Deployment))
+    assert spec.spec_digest == wanted
     assert (spec.deployment, spec.model, spec.revision, spec.weights_path) == ("chat", "chat", "sha256:a", "/m")
 
 

@@ -112,7 +112,7 @@ async def test_api_passes_bodies_and_answers_as_they_are(valkey_url: str) -> Non
 
     async with orchestrated(valkey_url, created) as (router, orchestrator):
         client = await router.client()
-        body = os.urandom(2_000_000)
+        body = os.urandom(900_000)
         await client.send(post(body, path="/api/v1/uploads", key=None))
         raw_head = await client.reader.readuntil(b"\r\n")
         while (line := await client.reader.readuntil(b"\r\n")) != b"\r\n":
@@ -120,7 +120,29 @@ async def test_api_passes_bodies_and_answers_as_they_are(valkey_url: str) -> Non
         assert raw_head.startswith(b"HTTP/1.1 201")
         assert raw_head.count(b"set-cookie: ") == 2
         assert await client.reader.readexactly(len(body)) == body
-        assert orchestrator.requests[0].header("content-length") == "2000000"
+        assert orchestrator.requests[0].header("content-length") == "900000"
+        client.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_api_body_over_the_limit_is_refused_before_the_orchestrator_has_read_it(
+    valkey_url: str, chunked: bool
+) -> None:
+    async def read_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(read_all, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, rig(valkey_url, orchestrator_url=f"http://127.0.0.1:{port}") as router:
+        client = await router.client()
+        if chunked:
+            head = b"POST /api/v1/session HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+            await client.send(head + b"".join(chunk(b"x" * 65536) for _ in range(20)))
+        else:
+            head = b"POST /api/v1/session HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50000000000\r\n\r\n"
+            await client.send(head)
+        assert (await client.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413")
         client.close()
 
 

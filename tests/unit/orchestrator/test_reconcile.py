@@ -93,6 +93,12 @@ def test_plan_after_a_permanent_failure_tries_again_once_the_deployment_is_chang
     assert [type(action).__name__ for action in plan(desired, told, 0.0)] == ["StartApplication"]
 
 
+def test_spec_digest_before_and_after_the_store_is_the_same_for_whole_numbers_too() -> None:
+    assert spec_digest(deployment(gpus_per_replica=1, drain_deadline_s=5)) == spec_digest(
+        deployment(gpus_per_replica=1.0, drain_deadline_s=5.0)
+    )
+
+
 def test_plan_of_a_scale_names_the_running_spec_and_both_numbers() -> None:
     (action,) = plan(
         DesiredState(deployments={"chat": deployment(replicas=3)}),
