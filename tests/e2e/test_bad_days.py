@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from orchestrator.host.processes import marked
-from tests.e2e.house import ROUNDHOUSE, RunningHouse, environment, run, until
+from tests.e2e.house import ROUNDHOUSE, RunningHouse, alive, environment, run, until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 
@@ -190,7 +190,7 @@ def test_interrupt_in_the_foreground_stops_everything(tmp_path: Path) -> None:
     reader = threading.Thread(target=_drain, args=(main,), daemon=True)
     reader.start()
     assert process.wait(40) == 0
-    until(lambda: not any(each.is_running() for each in house_processes), 5, "the end of every process")
+    until(lambda: not alive(house_processes), 5, "the end of every process")
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{house.url}/health", trust_env=False)
 
@@ -209,7 +209,7 @@ def test_up_killed_hard_leaves_no_process_and_the_next_up_works(tmp_path: Path) 
     processes = house.processes()
     os.kill(house.instance()["pid"], signal.SIGKILL)
     house.up()
-    assert not any(each.is_running() for each in processes), "what the killed one left is swept"
+    until(lambda: not alive(processes), 10, "the sweep of what the killed one left")
     assert house.chat("simulated", "hi").status_code == 200, "what was deployed before is served again"
     house.down()
     assert marked(tmp_path) == []
