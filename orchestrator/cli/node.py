@@ -67,7 +67,7 @@ def join(
     home.lock()
     address = node_address or _address_towards(head, int(port))
     require_own_address(address)
-    processes.end(processes.marked(home.root))  # what an earlier join left when it was killed hard
+    processes.end(processes.marked(home))  # what an earlier join left when it was killed hard
     asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus))
 
 

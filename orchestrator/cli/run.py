@@ -209,7 +209,7 @@ def down() -> None:
             time.sleep(0.1)
         if home.is_locked():
             raise HostError(f"Process {owner} did not stop within {_STOP_S:.0f} s. See {home.logs / 'up.log'}.")
-    left = processes.marked(home.root)
+    left = processes.marked(home)
     processes.end(left)
     home.clear_instance()
     if owner is None and not left:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from orchestrator.errors import HostError
+from orchestrator.host.home import Home
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 MARK = "ROUNDHOUSE_INSTANCE"
@@ -104,14 +105,24 @@ def descendants() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def marked(home: Path) -> list[psutil.Process]:
+def marked(home: Home) -> list[psutil.Process]:
     """Processes of an instance of this home, wherever they hang in the process tree."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(MARK) == str(home):
+            if process.pid != os.getpid() and _belongs_to(process, home):
                 found.append(process)
     return found
+
+
+def _belongs_to(process: psutil.Process, home: Home) -> bool:
+    with suppress(psutil.Error):
+        if process.environ().get(MARK) == str(home.root):
+            return True
+    # Ray's agents write their title over their environment; they are known by the logs that they hold open.
+    if not process.name().startswith("ray"):
+        return False
+    return any(Path(file.path).is_relative_to(home.ray_folder) for file in process.open_files())
 
 
 def end(processes: Sequence[psutil.Process], grace_s: float = 5.0) -> None:

@@ -45,7 +45,7 @@ async def run(home: Home, options: UpOptions, report: Callable[[Event], None]) -
         loop.add_signal_handler(number, stop.set)
     processes.adopt_orphans()
     # What an earlier `up` left when it was killed hard.
-    await asyncio.to_thread(processes.end, processes.marked(home.root))
+    await asyncio.to_thread(processes.end, processes.marked(home))
     _check_machine(home, options)
     _check_model(options)
     await asyncio.to_thread(home.prune_ray_sessions)

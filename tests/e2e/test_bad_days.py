@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from orchestrator.host.home import Home
 from orchestrator.host.processes import marked
 from tests.e2e.house import ROUNDHOUSE, RunningHouse, alive, environment, run, until
 
@@ -129,7 +130,7 @@ def test_port_taken_is_named_with_its_owner_and_nothing_stays(tmp_path: Path) ->
     assert done.returncode == 1
     assert f"Port {port}: in use by" in done.stderr
     assert "--port" in done.stderr
-    assert marked(tmp_path) == []
+    assert marked(Home(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_model_folder_that_is_none_is_refused_before_anything_is_started(
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - started < 20
-    assert marked(tmp_path / "home") == []
+    assert marked(Home(tmp_path / "home")) == []
 
 
 def test_hub_without_a_network_ends_the_start_with_the_ways_out(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_hub_without_a_network_ends_the_start_with_the_ways_out(tmp_path: Path) 
     done = run(tmp_path, "up", "--model", "owner/name", *ports)
     assert done.returncode == 1
     assert "HF_ENDPOINT" in done.stderr
-    assert marked(tmp_path) == []
+    assert marked(Home(tmp_path)) == []
     assert not (tmp_path / "run" / "instance.json").exists()
 
 
@@ -209,10 +210,10 @@ def test_up_killed_hard_leaves_no_process_and_the_next_up_works(tmp_path: Path) 
     processes = house.processes()
     os.kill(house.instance()["pid"], signal.SIGKILL)
     house.up()
-    until(lambda: not alive(processes), 10, "the sweep of what the killed one left")
+    assert [each.name() for each in alive(processes)] == [], "what the killed one left is swept"
     assert house.chat("simulated", "hi").status_code == 200, "what was deployed before is served again"
     house.down()
-    assert marked(tmp_path) == []
+    assert marked(Home(tmp_path)) == []
     assert house.command("status").returncode == 3
 
 
