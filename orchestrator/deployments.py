@@ -79,6 +79,14 @@ class Deployments:
         await self._store.put_deployment(after, _spec(after))
         return after
 
+    async def renew(self) -> None:
+        """Write again what replicas will load, as this version derives it, and forget why earlier ones failed.
+
+        Whoever starts Roundhouse again has perhaps mended the cause, or brought a new version of it.
+        """
+        for deployment in (await self._store.deployments()).values():
+            await self._store.put_deployment(deployment, _spec(deployment))
+
     async def scale(self, name: str, replicas: int) -> Deployment:
         after = structs.replace(await self.get(name), replicas=replicas, updated_at=time.time())
         await self._store.put_deployment(after, _spec(after))

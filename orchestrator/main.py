@@ -33,10 +33,11 @@ async def serve(settings: Settings) -> None:
         await store.ping()
         accounts = Accounts(store, home.admin_key)
         await accounts.ensure_admin_key()
-        await store.clear_failures()
         library = Library(store, home.models, changes, best_device)
+        deployments = Deployments(store)
+        await deployments.renew()
         loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
-        context = Context(settings, store, accounts, Deployments(store), library, loop, changes, started_at=time.time())
+        context = Context(settings, store, accounts, deployments, library, loop, changes, started_at=time.time())
         await library.resume()
         parts = [_serve_http(context, settings.port), loop.run(), _sweep_sessions(accounts)]
         tasks = [asyncio.ensure_future(part) for part in parts]

@@ -100,12 +100,6 @@ class Store:
             if value is not None
         }
 
-    async def clear_failures(self) -> None:
-        """Forget why replicas failed: whoever starts Roundhouse again has perhaps mended the cause."""
-        names = (await self.deployments()).keys()
-        if names:
-            await self._call("DEL", *(failure_key(name) for name in names))
-
     async def start_times(self) -> dict[str, float]:
         raw = cast("dict[bytes, bytes]", await self._call("HGETALL", START_TIMES_KEY))
         return {name.decode(): float(value) for name, value in raw.items()}

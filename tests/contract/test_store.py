@@ -12,10 +12,18 @@ from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundErro
 from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
 from orchestrator.types import DEPLOYMENTS_KEY, Deployment, Model, ModelState
-from replicas.types import ENDPOINT_IDS_KEY, EngineKind, ReplicaSpec, SimulationSettings, endpoint_key, spec_key
+from replicas.types import (
+    ENDPOINT_IDS_KEY,
+    EngineKind,
+    ReplicaSpec,
+    SimulationSettings,
+    endpoint_key,
+    failure_key,
+    spec_key,
+)
 from router.types import CATALOG_KEY, CatalogEntry, ModelStatus
 from tests.conftest import ValkeyProcess
-from tests.unit.orchestrator.builders import endpoint
+from tests.unit.orchestrator.builders import endpoint, failure
 
 MODEL = Model(name="m", source="/m", state=ModelState.READY, revision="sha256:a", path="/m", created_at=1.0)
 PLAIN = {
@@ -73,6 +81,20 @@ async def test_deployment_of_weights_that_are_not_ready_is_refused(valkey_url: s
         with pytest.raises(InvalidRequestError, match="trust_remote_code"):
             await deployments.put("chat", model="m", **(PLAIN | {"engine_args": {"trust_remote_code": True}}))  # type: ignore[arg-type]
         assert await store.deployments() == {}
+
+
+async def test_deployments_when_renewed_have_the_spec_of_this_version_and_no_old_failure(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        deployments = Deployments(store)
+        await store.put_model(MODEL)
+        await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        with sync_redis.Redis.from_url(valkey_url) as client:
+            written = client.get(spec_key("chat"))
+            client.set(spec_key("chat"), b"{}")
+            client.set(failure_key("chat"), msgspec.json.encode(failure()))
+            await deployments.renew()
+            assert client.get(spec_key("chat")) == written
+        assert await store.failures(["chat"]) == {}
 
 
 async def test_endpoint_whose_lease_ended_is_swept_from_the_index(valkey_url: str) -> None:

@@ -22,7 +22,7 @@ def chat(page: Page, path: Path, settings: str) -> None:
         page.get_by_role("textbox").first.fill(question)
         page.keyboard.press("Enter")
         page.locator('[data-testid="answer"][data-state="done"]').nth(number).wait_for(timeout=120_000)
-    page.mouse.move(0, 0)
+    page.mouse.move(640, 500)
     page.screenshot(path=path)
 
 
