@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from orchestrator.host.home import write_secret
 from orchestrator.store import Store
-from router.types import Credential, CredentialKind, Role
+from router.types import Credential, CredentialKind, Priority, Role
 
 KEY_PREFIX = "rh-"
 SESSION_LIFETIME_S = 30 * 24 * 3600
@@ -36,7 +36,16 @@ class Accounts:
         self._store = store
         self._admin_key = admin_key
 
-    async def create_key(self, name: str, role: Role, secret: str | None = None) -> tuple[str, Credential]:
+    async def create_key(
+        self,
+        name: str,
+        role: Role,
+        secret: str | None = None,
+        *,
+        tenant: str = "",
+        tenant_weight: float = 1.0,
+        max_priority: Priority = Priority.NORMAL,
+    ) -> tuple[str, Credential]:
         """Make a key and return it with its record. `secret` is given only for the admin key of a first start."""
         secret = secret or KEY_PREFIX + secrets.token_urlsafe(32)
         credential = Credential(
@@ -46,6 +55,9 @@ class Accounts:
             kind=CredentialKind.KEY,
             created_at=time.time(),
             hint=secret[: len(KEY_PREFIX) + 4] + "…",
+            tenant=tenant,
+            tenant_weight=tenant_weight,
+            max_priority=max_priority,
         )
         await self._store.put_credential(digest_of(secret), credential)
         return secret, credential
@@ -102,13 +114,15 @@ class Accounts:
 
         Raises AccessDeniedError (401) when neither holds.
         """
-        owner = await self._store.take_login_token(digest_of(token)) if token is not None else None
-        if owner is not None and any(each.id == owner for each in await self.keys()):
-            return await self._open_session("admin", Role.ADMIN, owner)
+        owner_id = await self._store.take_login_token(digest_of(token)) if token is not None else None
+        if owner_id is not None:
+            owner = next((each for each in await self.keys() if each.id == owner_id), None)
+            if owner is not None:
+                return await self._open_session("admin", Role.ADMIN, owner)
         if key is not None:
             credential = await self.authenticate(key)
             if credential is not None and credential.kind is CredentialKind.KEY:
-                return await self._open_session(credential.name, credential.role, credential.id)
+                return await self._open_session(credential.name, credential.role, credential)
         if token is not None:
             raise AccessDeniedError(
                 "This login link was used already or has expired. `roundhouse login` makes a new one."
@@ -139,7 +153,8 @@ class Accounts:
             digest for digest, each in found.items() if each.expires_at is not None and each.expires_at < now
         )
 
-    async def _open_session(self, name: str, role: Role, parent: str) -> tuple[str, Credential]:
+    async def _open_session(self, name: str, role: Role, key: Credential) -> tuple[str, Credential]:
+        """A session of `key`: it waits in the same queue, with the same share and as high as the key may."""
         token = "rhs-" + secrets.token_urlsafe(32)
         now = time.time()
         credential = Credential(
@@ -148,8 +163,11 @@ class Accounts:
             role=role,
             kind=CredentialKind.SESSION,
             created_at=now,
-            parent=parent,
+            parent=key.id,
             expires_at=now + SESSION_LIFETIME_S,
+            tenant=key.tenant,
+            tenant_weight=key.tenant_weight,
+            max_priority=key.max_priority,
         )
         await self._store.put_credential(digest_of(token), credential)
         return token, credential

@@ -46,7 +46,12 @@ class AdminClient:
     def delete(self, path: str) -> None:
         self._call("DELETE", path)
 
+    def public_models(self) -> dict[str, str]:
+        """Status by name of the models that clients see, as the router tells them."""
+        return {each["id"]: each["status"] for each in self._call("GET", f"{self.url}/v1/models")["data"]}
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """`path` is one of the admin API's, or a whole URL."""
         try:
             answer = self._http.request(method, path, json=body)
         except httpx.HTTPError as error:

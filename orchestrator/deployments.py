@@ -1,15 +1,16 @@
 """Writes desired state: what should be served. The loop makes it so."""
 
 import time
-from typing import Any
+from collections.abc import Iterable
 
 from msgspec import structs
 
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
+from orchestrator.external import with_stored_keys
 from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
-from orchestrator.types import Deployment, Model, ModelState
-from replicas.types import EngineKind, ReplicaSpec, SimulationSettings
+from orchestrator.types import Deployment, DeploymentWish, Model, ModelState
+from replicas.types import EngineKind, ReplicaSpec
 
 _ENGINE_ARGS = frozenset({
     "async_scheduling", "block_size", "compilation_config", "convert", "cpu_offload_gb", "data_parallel_size", "dtype",
@@ -20,7 +21,11 @@ _ENGINE_ARGS = frozenset({
     "speculative_config", "swap_space", "tensor_parallel_size", "tool_call_parser",
 })  # fmt: skip
 """What an admin may set of vLLM. An allow-list: others name files, code or ports, or are Roundhouse's to set."""
-_SIMULATED_ARGS = frozenset({"faults"})
+_ALLOWED_ARGS: dict[EngineKind | None, frozenset[str]] = {
+    EngineKind.VLLM: _ENGINE_ARGS,
+    EngineKind.SIMULATED: frozenset({"faults"}),
+    None: frozenset(),
+}
 
 
 class Deployments:
@@ -33,45 +38,30 @@ class Deployments:
             raise NotFoundError(f"Nothing is deployed as {name!r}. `roundhouse status` shows the deployments.")
         return found
 
-    async def put(
-        self,
-        name: str,
-        *,
-        model: str | None,
-        engine: EngineKind,
-        replicas: int,
-        gpus_per_replica: float,
-        max_model_len: int | None,
-        engine_args: dict[str, Any],
-        simulation: SimulationSettings,
-        drain_deadline_s: float,
-    ) -> Deployment:
-        """Create a deployment or change it. Replicas are replaced only if what they load changes.
+    async def put(self, name: str, wish: DeploymentWish) -> Deployment:
+        """Create a deployment or make it what `wish` says. Replicas are replaced only if what they load changes.
 
         Raises NotFoundError (no such model), ConflictError (model not ready), InvalidRequestError.
         """
-        allowed = _SIMULATED_ARGS if engine is EngineKind.SIMULATED else _ENGINE_ARGS
-        engine_args = {key.replace("-", "_"): value for key, value in engine_args.items()}
-        refused = sorted(engine_args.keys() - allowed)
-        if refused:
-            raise InvalidRequestError(
-                f"engine_args may not hold {', '.join(refused)}. Allowed are {', '.join(sorted(allowed))}."
-            )
-        weights = await self._weights(model, engine)
+        engine_args = {key.replace("-", "_"): value for key, value in wish.engine_args.items()}
+        _check(wish, engine_args.keys())
+        weights = await self._weights(wish)
         before = (await self._store.deployments()).get(name)
         now = time.time()
         after = Deployment(
             name=name,
             model=weights.name if weights else "",
-            engine=engine,
-            revision=weights.revision if weights else "simulated",
+            engine=wish.engine,
+            revision=weights.revision if weights else _without_weights(wish.engine),
             weights_path=weights.path if weights else "",
-            replicas=replicas,
-            gpus_per_replica=0 if engine is EngineKind.SIMULATED else gpus_per_replica,
-            max_model_len=max_model_len,
+            replicas=wish.replicas,
+            gpus_per_replica=wish.gpus_per_replica if wish.engine is EngineKind.VLLM else 0.0,
+            max_model_len=wish.max_model_len,
             engine_args=engine_args,
-            simulation=simulation,
-            drain_deadline_s=drain_deadline_s,
+            simulation=wish.simulation,
+            drain_deadline_s=wish.drain_deadline_s,
+            routing=wish.routing,
+            external=with_stored_keys(wish.external, wish.keep_keys_of, before.external if before else ()),
             created_at=before.created_at if before else now,
             updated_at=now,
             generation=_generation(before, weights),
@@ -88,7 +78,12 @@ class Deployments:
             await self._store.put_deployment(deployment, _spec(deployment))
 
     async def scale(self, name: str, replicas: int) -> Deployment:
-        after = structs.replace(await self.get(name), replicas=replicas, updated_at=time.time())
+        before = await self.get(name)
+        if before.engine is None and replicas:
+            raise InvalidRequestError(
+                f"{name!r} has engines outside alone. Deploy a model under this name to give it replicas here."
+            )
+        after = structs.replace(before, replicas=replicas, updated_at=time.time())
         await self._store.put_deployment(after, _spec(after))
         return after
 
@@ -96,8 +91,9 @@ class Deployments:
         await self.get(name)
         await self._store.delete_deployment(name)
 
-    async def _weights(self, model: str | None, engine: EngineKind) -> Model | None:
-        if engine is EngineKind.SIMULATED:
+    async def _weights(self, wish: DeploymentWish) -> Model | None:
+        model = wish.model
+        if wish.engine is not EngineKind.VLLM:
             return None
         if model is None:
             raise InvalidRequestError("Say which model of the library to deploy: `roundhouse model list` shows them.")
@@ -110,6 +106,28 @@ class Deployments:
         return found
 
 
+def _check(wish: DeploymentWish, engine_args: Iterable[str]) -> None:
+    """Raises InvalidRequestError for what cannot be, whatever the library holds."""
+    allowed = _ALLOWED_ARGS[wish.engine]
+    refused = sorted(set(engine_args) - allowed)
+    if refused:
+        may = f"Allowed are {', '.join(sorted(allowed))}." if allowed else "Engines outside have settings of their own."
+        raise InvalidRequestError(f"engine_args may not hold {', '.join(refused)}. {may}")
+    if wish.engine is not None:
+        return
+    if not wish.external:
+        raise InvalidRequestError("Without an engine of our own, name at least one outside, with its URL, in external.")
+    if wish.replicas or wish.model is not None:
+        raise InvalidRequestError(
+            "Engines outside alone need no model and no replicas. Leave both out, or choose the engine of the replicas."
+        )
+
+
+def _without_weights(engine: EngineKind | None) -> str:
+    """What stands for a revision where there are no weights of ours."""
+    return "external" if engine is None else engine.value
+
+
 def _generation(before: Deployment | None, weights: Model | None) -> int:
     if before is None:
         return 1
@@ -117,7 +135,9 @@ def _generation(before: Deployment | None, weights: Model | None) -> int:
     return before.generation + changed
 
 
-def _spec(deployment: Deployment) -> ReplicaSpec:
+def _spec(deployment: Deployment) -> ReplicaSpec | None:
+    if deployment.engine is None:
+        return None
     return ReplicaSpec(
         deployment=deployment.name,
         spec_digest=spec_digest(deployment),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from orchestrator.errors import StoreUnavailableError
@@ -24,6 +25,8 @@ from replicas.types import Endpoint, ReplicaState
 
 _log = logging.getLogger("roundhouse.loop")
 _RETRY_CONNECT_S = 2.0
+_SETTLE_S = 0.1
+"""Changes that come within this time of each other are told together, where a tick is not there to tell them."""
 
 
 class Cluster(Protocol):
@@ -36,7 +39,10 @@ class Cluster(Protocol):
 
 
 class ReconcileLoop:
-    """Runs until cancelled. Others read `observed`, `statuses` and `ray_connected`; `wake()` asks for a tick now."""
+    """Runs until cancelled. Others read `observed`, `statuses` and `ray_connected`.
+
+    `wake()` asks for a tick now. Ray may keep a tick for long; what routers are told does not wait for it.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,11 @@ class ReconcileLoop:
         self._tick_s = tick_s
         self._clock = clock
         self._wake = asyncio.Event()
+        self._untold = asyncio.Event()
+        self._telling = asyncio.Lock()
+        self._ticking = False
+        self._applications: Mapping[str, ObservedApplication] = {}
+        self._nodes: tuple[ObservedNode, ...] = ()
         self._timed: set[str] = set()
         self.observed = ObservedState()
         self.statuses: Mapping[str, DeploymentStatus] = {}
@@ -60,15 +71,18 @@ class ReconcileLoop:
 
     def wake(self) -> None:
         self._wake.set()
+        self._untold.set()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick_forever())
+            group.create_task(self._tell_forever())
             group.create_task(self._follow_store())
 
     async def _tick_forever(self) -> None:
         while True:
             self._wake.clear()
+            self._ticking = True
             try:
                 await self.tick()
             except StoreUnavailableError as error:
@@ -78,10 +92,22 @@ class ReconcileLoop:
                 self._report(f"The last look at the cluster failed: {error}")
                 _log.debug("tick failed", exc_info=error)
                 await asyncio.sleep(_RETRY_CONNECT_S)
+            self._ticking = False
             try:
                 await asyncio.wait_for(self._wake.wait(), self._tick_s)
             except TimeoutError:
                 continue
+
+    async def _tell_forever(self) -> None:
+        """Tell what changes while a tick waits for Ray."""
+        while True:
+            await self._untold.wait()
+            self._untold.clear()
+            if self._ticking:
+                # What fails here fails in the next tick too, which says so.
+                with suppress(Exception):
+                    await self._tell()
+                await asyncio.sleep(_SETTLE_S)
 
     def _report(self, problem: str) -> None:
         if problem != self.problem:
@@ -101,14 +127,12 @@ class ReconcileLoop:
                 await asyncio.sleep(self._tick_s)
 
     async def tick(self) -> None:
-        deployments = await self._store.deployments()
         # What replicas say is read and told first: Ray may take seconds to answer, clients must not wait for it.
-        await self._tell(deployments, await self._observe_replicas(deployments))
+        await self._tell()
         if not self.ray_connected:
             await asyncio.to_thread(self._cluster.connect)
-        applications, nodes = await asyncio.to_thread(self._observe_cluster)
-        observed = await self._observe_replicas(deployments, applications, nodes)
-        await self._tell(deployments, observed)
+        self._applications, self._nodes = await asyncio.to_thread(self._observe_cluster)
+        deployments, observed = await self._tell()
         # Only now: whoever reads it may rely on the nodes having been seen.
         self.ray_connected = True
         actions = plan(DesiredState(deployments=deployments), observed, self._clock())
@@ -127,19 +151,15 @@ class ReconcileLoop:
     def _observe_cluster(self) -> tuple[Mapping[str, ObservedApplication], tuple[ObservedNode, ...]]:
         return self._cluster.applications(), self._cluster.nodes()
 
-    async def _observe_replicas(
-        self,
-        deployments: Mapping[str, Deployment],
-        applications: Mapping[str, ObservedApplication] | None = None,
-        nodes: tuple[ObservedNode, ...] | None = None,
-    ) -> ObservedState:
+    async def _observe(self, deployments: Mapping[str, Deployment]) -> ObservedState:
+        """Replicas as they are now, and the cluster as Ray told it last."""
         endpoints = await self._store.endpoints()
         await self._measure_starts(endpoints)
         return ObservedState(
-            applications=self.observed.applications if applications is None else applications,
+            applications=self._applications,
             endpoints=endpoints,
             failures=await self._store.failures(deployments),
-            nodes=self.observed.nodes if nodes is None else nodes,
+            nodes=self._nodes,
         )
 
     async def _measure_starts(self, endpoints: tuple[Endpoint, ...]) -> None:
@@ -151,7 +171,18 @@ class ReconcileLoop:
                 await self._store.put_start_time(endpoint.deployment, seconds)
         self._timed &= {endpoint.replica_id for endpoint in endpoints}
 
-    async def _tell(self, deployments: Mapping[str, Deployment], observed: ObservedState) -> None:
+    async def _tell(self) -> tuple[Mapping[str, Deployment], ObservedState]:
+        """Look at what is wanted and what is there, tell routers and pages, and return what was seen.
+
+        Only one at a time, each with a look of its own: nothing older ever replaces what was told before.
+        """
+        async with self._telling:
+            deployments = await self._store.deployments()
+            observed = await self._observe(deployments)
+            await self._tell_of(deployments, observed)
+            return deployments, observed
+
+    async def _tell_of(self, deployments: Mapping[str, Deployment], observed: ObservedState) -> None:
         start_times = await self._store.start_times()
         now = self._clock()
         statuses = {

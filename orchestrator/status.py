@@ -5,7 +5,7 @@ from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Mo
 from replicas.types import Endpoint, EngineKind, ReplicaState
 from router.types import CatalogEntry, ModelStatus
 
-_DEFAULT_START_S = {EngineKind.VLLM: 60.0, EngineKind.SIMULATED: 6.0}
+_DEFAULT_START_S: dict[EngineKind | None, float] = {EngineKind.VLLM: 60.0, EngineKind.SIMULATED: 6.0, None: 0.0}
 
 _STATUS_OF = {
     DeploymentState.STARTING: ModelStatus.STARTING,
@@ -52,6 +52,8 @@ def _state_and_reason(
 ) -> tuple[DeploymentState, str]:
     """Ordered early returns: what serves comes first, then what failed, then what is on its way."""
     wanted = deployment.replicas
+    if wanted == 0 and deployment.external:
+        return DeploymentState.READY, f"served outside by {_urls(deployment)}"
     if wanted == 0:
         return DeploymentState.STOPPED, "scaled to zero; scale it up to serve it"
     if ready >= wanted:
@@ -92,18 +94,35 @@ def _shortage(deployment: Deployment, observed: ObservedState) -> str:
     return f"waiting for {deployment.cpus_per_replica:g} CPUs on one node; free: {free}"
 
 
+def reason_for_admins(deployment: Deployment, status: DeploymentStatus) -> str:
+    """The reason, and who serves meanwhile where our own replicas do not. URLs of engines are not for clients."""
+    if not deployment.external or status.ready_replicas or not deployment.replicas:
+        return status.reason
+    return f"{status.reason.rstrip('.')}. Meanwhile requests go to {_urls(deployment)}"
+
+
+def _urls(deployment: Deployment) -> str:
+    return ", ".join(engine.url for engine in deployment.external)
+
+
 def catalog_entry(deployment: Deployment, status: DeploymentStatus, model: Model | None) -> CatalogEntry:
-    """What routers and clients are told of this deployment."""
+    """What routers and clients are told of this deployment.
+
+    With an engine outside it counts as ready whatever our own replicas do: routers ask that engine themselves, and
+    tell clients that the model is ready only while somebody answers.
+    """
     simulated = deployment.engine is EngineKind.SIMULATED
     context = status.max_model_len or (model.max_model_len if model else None)
     return CatalogEntry(
         name=deployment.name,
         created=int(deployment.created_at),
-        status=_STATUS_OF[status.state],
+        status=ModelStatus.READY if deployment.external else _STATUS_OF[status.state],
         detail="" if status.state is DeploymentState.READY else status.reason,
         revision=deployment.revision,
         max_model_len=context,
         description="SIMULATED ENGINE: answers are made up, no model is running" if simulated else "",
         simulated=simulated,
         retry_after_s=int(status.eta_s or 10),
+        routing=deployment.routing,
+        external=deployment.external,
     )

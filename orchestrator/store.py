@@ -22,7 +22,15 @@ from replicas.types import (
     failure_key,
     spec_key,
 )
-from router.types import CATALOG_KEY, CREDENTIALS_KEY, CatalogEntry, Credential
+from router.types import (
+    CATALOG_KEY,
+    CREDENTIALS_KEY,
+    ROUTER_IDS_KEY,
+    CatalogEntry,
+    Credential,
+    RouterReport,
+    router_report_key,
+)
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -58,21 +66,23 @@ class Store:
     async def deployments(self) -> dict[str, Deployment]:
         return await self._records(DEPLOYMENTS_KEY, Deployment)
 
-    async def put_deployment(self, deployment: Deployment, spec: ReplicaSpec) -> None:
-        """Write a deployment and what its replicas will load, in one transaction."""
+    async def put_deployment(self, deployment: Deployment, spec: ReplicaSpec | None) -> None:
+        """Write a deployment and what its replicas will load, in one transaction. None: it has no replicas."""
         await self._transaction(
             ("HSET", DEPLOYMENTS_KEY, deployment.name, msgspec.json.encode(deployment)),
-            ("SET", spec_key(deployment.name), msgspec.json.encode(spec)),
+            _forget_spec(deployment.name)
+            if spec is None
+            else ("SET", spec_key(deployment.name), msgspec.json.encode(spec)),
             ("DEL", failure_key(deployment.name)),
         )
 
     async def delete_deployment(self, name: str) -> None:
-        """Forget a deployment. The spec stays until its replicas are gone: one that is starting may still read it."""
+        """Forget a deployment."""
         await self._transaction(
             ("HDEL", DEPLOYMENTS_KEY, name),
             ("HDEL", CATALOG_KEY, name),
             ("DEL", failure_key(name)),
-            ("EXPIRE", spec_key(name), 3600),
+            _forget_spec(name),
             ("PUBLISH", CHANGES_CHANNEL, "catalog"),
         )
 
@@ -80,14 +90,7 @@ class Store:
 
     async def endpoints(self) -> tuple[Endpoint, ...]:
         """Replicas whose lease holds. Ids of ended leases are swept from the index on the way."""
-        ids = sorted(cast("set[bytes]", await self._call("SMEMBERS", ENDPOINT_IDS_KEY)))
-        if not ids:
-            return ()
-        values = await self._call("MGET", *(endpoint_key(each.decode()) for each in ids))
-        ended = [each for each, value in zip(ids, values, strict=True) if value is None]
-        if ended:
-            await self._call("SREM", ENDPOINT_IDS_KEY, *ended)
-        return tuple(msgspec.json.decode(value, type=Endpoint) for value in values if value is not None)
+        return await self._leased(ENDPOINT_IDS_KEY, endpoint_key, Endpoint)
 
     async def failures(self, deployments: Iterable[str]) -> dict[str, ReplicaFailure]:
         names = list(deployments)
@@ -107,7 +110,11 @@ class Store:
     async def put_start_time(self, name: str, seconds: float) -> None:
         await self._call("HSET", START_TIMES_KEY, name, f"{seconds:.3f}")
 
-    # What routers read
+    # What routers report and read
+
+    async def routers(self) -> tuple[RouterReport, ...]:
+        """The newest report of every router that lives. Ids of the others are swept from the index on the way."""
+        return await self._leased(ROUTER_IDS_KEY, router_report_key, RouterReport)
 
     async def catalog(self) -> dict[str, CatalogEntry]:
         return await self._records(CATALOG_KEY, CatalogEntry)
@@ -162,6 +169,17 @@ class Store:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
+    async def _leased(self, index: str, key_of: Callable[[str], str], kind: type[Record]) -> tuple[Record, ...]:
+        """Records that expire, by the ids of a set. Ids whose record has expired are removed from it."""
+        ids = sorted(cast("set[bytes]", await self._call("SMEMBERS", index)))
+        if not ids:
+            return ()
+        values = await self._call("MGET", *(key_of(each.decode()) for each in ids))
+        ended = [each for each, value in zip(ids, values, strict=True) if value is None]
+        if ended:
+            await self._call("SREM", index, *ended)
+        return tuple(msgspec.json.decode(value, type=kind) for value in values if value is not None)
+
     async def _records(self, key: str, kind: type[Record]) -> dict[str, Record]:
         raw = cast("dict[bytes, bytes]", await self._call("HGETALL", key))
         return {name.decode(): msgspec.json.decode(value, type=kind) for name, value in sorted(raw.items())}
@@ -190,6 +208,11 @@ class Store:
                 return await act()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
+
+
+def _forget_spec(name: str) -> tuple[str, str, int]:
+    """The spec stays until the replicas are gone: one that is starting may still read it."""
+    return ("EXPIRE", spec_key(name), 3600)
 
 
 def _unavailable(error: Exception) -> StoreUnavailableError:

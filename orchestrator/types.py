@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, SimulationSettings
+from router.types import ExternalEngine, RoutingSettings
 
 MODELS_KEY = "roundhouse:models"
 DEPLOYMENTS_KEY = "roundhouse:deployments"
@@ -56,25 +57,47 @@ class Model(Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
 
 
+class DeploymentWish(Struct, frozen=True, kw_only=True):
+    """What an admin asks for. What is left out has its default, also where a deployment is changed."""
+
+    model: str | None = None
+    engine: EngineKind | None = EngineKind.VLLM
+    replicas: int = 1
+    gpus_per_replica: float = 0.0
+    max_model_len: int | None = None
+    engine_args: dict[str, Any] = field(default_factory=dict)
+    simulation: SimulationSettings = field(default_factory=SimulationSettings)
+    drain_deadline_s: float = 60.0
+    routing: RoutingSettings = RoutingSettings()
+    external: tuple[ExternalEngine, ...] = ()
+    keep_keys_of: frozenset[str] = frozenset()
+    """Names of engines outside that go on with the key stored before, provided that their URL is the same."""
+
+
 class Deployment(Struct, frozen=True, kw_only=True):
     """What should be served: one row of desired state."""
 
     name: str
     """Also the public model name that clients use."""
     model: str
-    """Name in the library; empty for the simulated engine."""
-    engine: EngineKind = EngineKind.VLLM
+    """Name in the library; empty where no weights of ours are served."""
+    engine: EngineKind | None = EngineKind.VLLM
+    """Of our own replicas; None: there are none, engines outside alone serve it."""
     revision: str = ""
     weights_path: str = ""
     generation: int = 1
     """Raised when replicas must be replaced to follow a change."""
     replicas: int = 1
-    gpus_per_replica: float = 0
+    gpus_per_replica: float = 0.0
     cpus_per_replica: float = 1
     max_model_len: int | None = None
     engine_args: dict[str, Any] = field(default_factory=dict)
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     drain_deadline_s: float = 60.0
+    routing: RoutingSettings = RoutingSettings()
+    """Routers follow it within a second; replicas know nothing of it."""
+    external: tuple[ExternalEngine, ...] = ()
+    """Engines outside the cluster that take requests too, or when no replica of ours can."""
     created_at: float
     updated_at: float
 

@@ -2,22 +2,30 @@
 
 from collections.abc import Iterable, Mapping
 
+from msgspec import structs
+
 from orchestrator.api.schemas import (
     CatalogView,
     DeploymentView,
+    ExternalView,
     KeyView,
+    ModelLoadView,
     ModelView,
     NodeView,
+    PriorityName,
     ProgressView,
     ReplicaView,
+    Routing,
 )
+from orchestrator.status import reason_for_admins
 from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedNode, Progress
 from replicas.types import Endpoint
-from router.types import CatalogEntry, Credential
+from router.types import CatalogEntry, Credential, ExternalEngine, ModelLoad, Priority
 
 _UNSEEN = DeploymentStatus(
     state=DeploymentState.STARTING, reason="just deployed", ready_replicas=0, starting_replicas=0
 )
+_PRIORITY_NAMES: dict[Priority, PriorityName] = {Priority.LOW: "low", Priority.NORMAL: "normal", Priority.HIGH: "high"}
 
 
 def model_view(model: Model, deployments: Iterable[Deployment]) -> ModelView:
@@ -49,10 +57,10 @@ def deployment_view(deployment: Deployment, statuses: Mapping[str, DeploymentSta
     return DeploymentView(
         name=deployment.name,
         model=deployment.model,
-        engine=deployment.engine.value,
+        engine=deployment.engine.value if deployment.engine else "external",
         revision=deployment.revision,
         state=status.state.value,
-        reason=status.reason,
+        reason=reason_for_admins(deployment, status),
         eta_s=None if status.eta_s is None else round(status.eta_s),
         replicas=deployment.replicas,
         ready_replicas=status.ready_replicas,
@@ -61,8 +69,36 @@ def deployment_view(deployment: Deployment, statuses: Mapping[str, DeploymentSta
         max_model_len=status.max_model_len,
         engine_args=deployment.engine_args,
         drain_deadline_s=deployment.drain_deadline_s,
+        routing=Routing(**structs.asdict(deployment.routing)),
+        external=[external_view(engine) for engine in deployment.external],
         created_at=deployment.created_at,
         updated_at=deployment.updated_at,
+    )
+
+
+def external_view(engine: ExternalEngine) -> ExternalView:
+    """Everything but the key, which nobody gets to see again."""
+    return ExternalView(
+        name=engine.name,
+        url=engine.url,
+        has_key=bool(engine.key),
+        model=engine.model,
+        weight=engine.weight,
+        max_in_flight=engine.max_in_flight,
+        health_path=engine.health_path,
+    )
+
+
+def load_view(model: str, load: ModelLoad) -> ModelLoadView:
+    return ModelLoadView(
+        model=model,
+        queued=load.queued,
+        queued_tokens=load.queued_tokens,
+        oldest_wait_s=round(load.oldest_wait_s, 3),
+        in_flight=load.in_flight,
+        arrivals_per_s=round(load.arrivals_per_s, 2),
+        prompt_tokens_per_s=round(load.prompt_tokens_per_s, 1),
+        generated_tokens_per_s=round(load.generated_tokens_per_s, 1),
     )
 
 
@@ -99,6 +135,9 @@ def key_view(credential: Credential) -> KeyView:
         role=credential.role.value,
         hint=credential.hint,
         created_at=credential.created_at,
+        tenant=credential.tenant,
+        weight=credential.tenant_weight,
+        max_priority=_PRIORITY_NAMES[credential.max_priority],
     )
 
 

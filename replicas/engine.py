@@ -5,7 +5,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from replicas.types import EngineKind, EngineLoad, ReplicaSpec
+from replicas.types import EngineCapacity, EngineKind, EngineLoad, ReplicaSpec
 
 Progress = Callable[[str], None]
 """Takes a short sentence on what a starting engine is doing now. Must not block."""
@@ -20,8 +20,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def max_model_len(self) -> int | None:
-        """Context length in tokens, as the engine decided it. None before `start`."""
+    def capacity(self) -> EngineCapacity:
+        """What it can take, once it has started."""
         ...
 
     @property

@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 _STORE_ERRORS = (RedisError, OSError, TimeoutError)
 T = TypeVar("T")
 
-Vitals = Callable[[], tuple[int, EngineLoad]]
-"""Requests in flight and the engine's load, now. Called from the lease's thread."""
+Vitals = Callable[[], tuple[dict[str, int], EngineLoad]]
+"""Requests in flight by the id of their router and the engine's load, now. Called from the lease's thread."""
 
 
 def open_store(url: str) -> "Redis":
@@ -122,12 +122,13 @@ class Lease:
 
     async def beat(self) -> bool:
         """Publish once, with the vitals of now. False if the store did not take it."""
-        in_flight, load = self._vitals()
+        by_router, load = self._vitals()
+        in_flight = sum(by_router.values())
         state = self._endpoint
         try:
             await publish_endpoint(
                 self._store,
-                replace(state, in_flight=in_flight, load=load),
+                replace(state, in_flight=in_flight, in_flight_by_router=by_router, load=load),
                 announce=state is not self._announced,
             )
         except _STORE_ERRORS as error:

@@ -82,12 +82,21 @@ class ReplicaLife:
         await self._engine.start(spec, self._tell)
         self._tell("Warming up")
         await self._warm_up(self._engine)
-        self._server = ReplicaServer(self._engine.app, endpoint.token)
+        self._server = ReplicaServer(self._engine, endpoint.token)
         port = await self._server.start(self._place.address)
         now = time.monotonic()
         self._canary = CanaryMemory(alive_at=now, tokens_total=self._engine.load().generation_tokens_total)
         self._watch_task = asyncio.create_task(self._watch(self._engine))
-        self._enter(Event.ENGINE_STARTED, port=port, max_model_len=self._engine.max_model_len, detail="")
+        capacity = self._engine.capacity
+        self._enter(
+            Event.ENGINE_STARTED,
+            port=port,
+            max_model_len=capacity.max_model_len,
+            max_running=capacity.max_running,
+            kv_capacity_tokens=capacity.kv_tokens,
+            takes_token_ids=capacity.takes_token_ids,
+            detail="",
+        )
 
     def _first_endpoint(self, spec: ReplicaSpec) -> Endpoint:
         now = time.time()
@@ -129,9 +138,9 @@ class ReplicaLife:
         if self._phase is not before and self._phase is not Phase.GONE:
             self._keeper.update(state=ReplicaState(self._phase), state_since=time.time(), **fields)
 
-    def _vitals(self) -> tuple[int, EngineLoad]:
+    def _vitals(self) -> tuple[dict[str, int], EngineLoad]:
         engine, server = self._engine, self._server
-        return (server.in_flight if server else 0), (engine.load() if engine else EngineLoad())
+        return (server.in_flight_by_router() if server else {}), (engine.load() if engine else EngineLoad())
 
     async def _record(self, error: BaseException) -> None:
         reason = str(error) if isinstance(error, ReplicaError) else f"The replica failed to start: {error!r}."

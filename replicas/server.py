@@ -4,16 +4,28 @@ import asyncio
 import contextlib
 import hmac
 import json
+import logging
 import socket
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from replicas.engine import Engine
+from replicas.types import ROUTER_ID_HEADER
+
 KEEP_ALIVE_S = 75
 """Longer than routers keep an idle connection in their pool, so that it is they who close it."""
 _CLOSE_GRACE_S = 1
+_ROUTER_ID = ROUTER_ID_HEADER.encode()
+_MAX_ROUTER_ID_CHARS = 64
+_log = logging.getLogger(__name__)
 _MAX_REQUEST_ID_BYTES = 200
+
+
+class _EngineDiedError(Exception):
+    """Ends an answer in its middle; never leaves this module."""
 
 
 class ReplicaGate:
@@ -21,11 +33,16 @@ class ReplicaGate:
 
     Every route needs `Authorization: Bearer <token>` (401 otherwise), the engine's /health, /docs and /metrics too.
     A request is in flight until the last byte of its answer was handed to the connection.
+
+    A dead engine says so in ways that look like answers (500, an error event and `[DONE]`). None of that goes out: 503
+    before the answer's head, a cut connection after it. Routers then go on elsewhere.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, engine_dead: Callable[[], bool] = lambda: False) -> None:
         self._app = app
         self._authorization = f"Bearer {token}".encode()
+        self._engine_dead = engine_dead
+        self.by_router: Counter[str] = Counter()
         self.in_flight = 0
         self.draining = False
         self._empty = asyncio.Event()
@@ -44,13 +61,37 @@ class ReplicaGate:
         if self.draining:
             await _refuse(send, 503, "replica_draining", "This replica is stopping. Ask another one.", close=True)
             return
+        router = headers.get(_ROUTER_ID, b"").decode("latin-1")[:_MAX_ROUTER_ID_CHARS]
         self.in_flight += 1
+        self.by_router[router] += 1
         try:
-            await self._app(scope, receive, _with_request_id(send, headers.get(b"x-request-id")))
+            await self._app(scope, receive, self._while_alive(_with_request_id(send, headers.get(b"x-request-id"))))
+        except _EngineDiedError:
+            _log.warning("A request was cut because the engine has died.")
         finally:
             self.in_flight -= 1
+            self.by_router[router] -= 1
+            if not self.by_router[router]:
+                del self.by_router[router]
             if self.in_flight == 0:
                 self._empty.set()
+
+    def _while_alive(self, send: Send) -> Send:
+        """`send` until the engine is dead. Raises `_EngineDiedError` then, after a 503 if no answer has begun."""
+        begun = False
+
+        async def send_while_alive(message: Message) -> None:
+            nonlocal begun
+            if self._engine_dead():
+                if not begun:
+                    await _refuse(
+                        send, 503, "engine_dead", "This replica's engine has died. Ask another one.", close=True
+                    )
+                raise _EngineDiedError
+            begun = True
+            await send(message)
+
+        return send_while_alive
 
     async def wait_empty(self, timeout_s: float) -> None:
         """Return when nothing is in flight, or after `timeout_s` seconds."""
@@ -97,10 +138,10 @@ class _QuietServer(uvicorn.Server):
 
 
 class ReplicaServer:
-    """Serves `app` in the running event loop. Started once, stopped once."""
+    """Serves an engine's app in the running event loop. Started once, stopped once."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._gate = ReplicaGate(app, token)
+    def __init__(self, engine: Engine, token: str) -> None:
+        self._gate = ReplicaGate(engine.app, token, lambda: engine.dead)
         config = uvicorn.Config(
             self._gate,
             http="httptools",
@@ -114,6 +155,10 @@ class ReplicaServer:
         )
         self._server = _QuietServer(config)
         self._serving: asyncio.Task[None] | None = None
+
+    def in_flight_by_router(self) -> dict[str, int]:
+        """Requests whose last byte has not been sent, by the id of the router that sent them. From any thread."""
+        return dict(self._gate.by_router)
 
     @property
     def in_flight(self) -> int:

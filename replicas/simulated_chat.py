@@ -26,37 +26,65 @@ from replicas.simulated_http import (
     until_disconnect,
     with_error_event,
 )
-from replicas.simulated_text import detokenize, tokenize
+from replicas.simulated_text import recall, tokenize
 
 
 class _Form(Struct, frozen=True, kw_only=True):
-    """How one of the two APIs writes things down."""
+    """How one of the two APIs writes things down, in vLLM's words and order.
+
+    What is not asked for is null: vLLM leaves no field out.
+    """
 
     id: str
     object: str
     chunk_object: str
+    created: int
     model: str
     chat: bool
+    token_ids: bool
+    """Show the ids of prompt and answer."""
 
-    def choice(self, index: int, whole: Whole) -> dict[str, Any]:
+    def ids(self, tokens: Sequence[int]) -> list[int] | None:
+        return list(tokens) if self.token_ids else None
+
+    def whole(self, jobs: Sequence[Job], wholes: Sequence[Whole], usage: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer that is not streamed. A chat's prompt is shown beside its choices, other prompts within them."""
+        pairs = zip(jobs, wholes, strict=True)
+        choices = [self._choice(index, job, whole) for index, (job, whole) in enumerate(pairs)]
+        data = {**self._head(self.object), "choices": choices, "usage": usage}
+        return data | {"prompt_token_ids": self.ids(jobs[0].prompt)} if self.chat else data
+
+    def _choice(self, index: int, job: Job, whole: Whole) -> dict[str, Any]:
         content: dict[str, Any] = (
             {"message": {"role": "assistant", "content": whole.text}} if self.chat else {"text": whole.text}
         )
-        return {"index": index, **content, "logprobs": None, "finish_reason": whole.finish_reason}
+        ending = {"finish_reason": whole.finish_reason, "stop_reason": whole.stop}
+        choice = {"index": index, **content, "logprobs": None, **ending, "token_ids": self.ids(whole.token_ids)}
+        return choice if self.chat else choice | {"prompt_token_ids": self.ids(job.prompt)}
 
-    def chunk(self, choices: Sequence[Mapping[str, Any]], usage: Mapping[str, Any] | None = None) -> str:
-        data: dict[str, Any] = {
-            "id": self.id,
-            "object": self.chunk_object,
-            "created": now(),
-            "model": self.model,
-            "choices": list(choices),
-        }
-        return sse(data if usage is None else data | {"usage": usage})
+    def role(self, index: int, job: Job) -> str:
+        """The first chunk of a choice in a chat."""
+        delta = {"role": "assistant", "content": ""}
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+        data = {**self._head(self.chunk_object), "choices": [choice]}
+        return sse(data | {"prompt_token_ids": self.ids(job.prompt), "prompt_text": None})
 
-    def delta(self, index: int, text: str, finish_reason: str | None) -> dict[str, Any]:
-        content: dict[str, Any] = {"delta": {"content": text}} if self.chat else {"text": text}
-        return {"index": index, **content, "logprobs": None, "finish_reason": finish_reason}
+    def piece(self, index: int, piece: Piece, prompt: Sequence[int] | None) -> str:
+        """A chunk with one token. `prompt`: in the first chunk of a choice that is no chat's."""
+        content: dict[str, Any] = {"delta": {"content": piece.text}} if self.chat else {"text": piece.text}
+        choice = {"index": index, **content, "logprobs": None, "finish_reason": piece.finish_reason}
+        if not self.chat or piece.finish_reason is not None:
+            choice["stop_reason"] = piece.stop
+        if not self.chat:
+            choice["prompt_token_ids"] = None if prompt is None else self.ids(prompt)
+        choice["token_ids"] = self.ids(tokenize(piece.text))
+        return sse({**self._head(self.chunk_object), "choices": [choice]})
+
+    def usage(self, usage: Mapping[str, Any]) -> str:
+        return sse({**self._head(self.chunk_object), "choices": [], "usage": usage})
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
 async def chat_completions(request: Request, service: Service) -> Response:
@@ -67,8 +95,10 @@ async def chat_completions(request: Request, service: Service) -> Response:
         id=new_id("chatcmpl-"),
         object="chat.completion",
         chunk_object="chat.completion.chunk",
+        created=now(),
         model=service.model,
         chat=True,
+        token_ids=body.get("return_token_ids") is True,
     )
     most = body.get("max_completion_tokens") or body.get("max_tokens")
     return await _answer(request, service, body, form, [_job(service, body, prompt, question, most)])
@@ -78,30 +108,42 @@ async def completions(request: Request, service: Service) -> Response:
     body = await read_body(request)
     service.require_model(body)
     form = _Form(
-        id=new_id("cmpl-"), object="text_completion", chunk_object="text_completion", model=service.model, chat=False
+        id=new_id("cmpl-"),
+        object="text_completion",
+        chunk_object="text_completion",
+        created=now(),
+        model=service.model,
+        chat=False,
+        token_ids=body.get("return_token_ids") is True,
     )
+    most = body.get("max_tokens") or 16
     jobs = [
-        _job(service, body, prompt, detokenize(prompt), body.get("max_tokens") or 16)
-        for prompt in _read_prompts(body.get("prompt"))
+        _job(service, body, prompt, question, most, said)
+        for prompt, question, said in _read_prompts(body.get("prompt"))
     ]
     return await _answer(request, service, body, form, jobs)
 
 
-def _job(service: Service, body: Mapping[str, Any], prompt: Sequence[int], question: str, most: Any) -> Job:
-    return service.job(prompt, question, most, body.get("stop"), ignore_eos=body.get("ignore_eos"))
+def _job(
+    service: Service, body: Mapping[str, Any], prompt: Sequence[int], question: str, most: Any, said: int = 0
+) -> Job:
+    return service.job(prompt, question, most, body.get("stop"), ignore_eos=body.get("ignore_eos"), said=said)
 
 
-def _read_prompts(given: Any) -> list[list[int]]:
-    """`prompt`: a text, texts, token ids, or lists of token ids."""
+def _read_prompts(given: Any) -> list[tuple[list[int], str, int]]:
+    """`prompt` (a text, texts, token ids, or lists of token ids) as tokens, question, and tokens of the answer in it.
+
+    Only ids may end inside an answer: a text is always a question.
+    """
     if isinstance(given, str):
-        return [tokenize(given)]
+        given = [given]
     if isinstance(given, list) and given:
         if all(isinstance(item, int) for item in given):
-            return [given]
+            given = [given]
         if all(isinstance(item, str) for item in given):
-            return [tokenize(item) for item in given]
+            return [(tokenize(item), item, 0) for item in given]
         if all(isinstance(item, list) for item in given):
-            return given
+            return [(item, *recall(item)) for item in given]
     raise BadRequestError("prompt must be a text, a list of texts, or token ids.", param="prompt")
 
 
@@ -118,14 +160,7 @@ async def _answer(
         return stream(with_error_event(events, lambda message: sse(openai_error(message, 500))))
     wholes = await until_disconnect(request, _gather(service, jobs))
     return json_response(
-        {
-            "id": form.id,
-            "object": form.object,
-            "created": now(),
-            "model": service.model,
-            "choices": [form.choice(index, whole) for index, whole in enumerate(wholes)],
-            "usage": _usage(prompt_tokens, sum(w.tokens for w in wholes), wholes[0].cached_prompt_tokens),
-        }
+        form.whole(jobs, wholes, _usage(prompt_tokens, sum(w.tokens for w in wholes), wholes[0].cached_prompt_tokens))
     )
 
 
@@ -137,14 +172,16 @@ async def _stream(
     service: Service, form: _Form, jobs: Sequence[Job], prompt_tokens: int, include_usage: bool
 ) -> AsyncIterator[str]:
     if form.chat:
-        role = {"delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
-        yield form.chunk([{"index": index, **role} for index in range(len(jobs))])
+        for index, job in enumerate(jobs):
+            yield form.role(index, job)
     made = cached = 0
+    begun: set[int] = set()
     async for index, piece in _merged(service, jobs):
         made, cached = made + 1, piece.cached_prompt_tokens
-        yield form.chunk([form.delta(index, piece.text, piece.finish_reason)])
+        yield form.piece(index, piece, None if index in begun else jobs[index].prompt)
+        begun.add(index)
     if include_usage:
-        yield form.chunk([], _usage(prompt_tokens, made, cached))
+        yield form.usage(_usage(prompt_tokens, made, cached))
     yield "data: [DONE]\n\n"
 
 
@@ -179,7 +216,7 @@ async def _merged(service: Service, jobs: Sequence[Job]) -> AsyncIterator[tuple[
 def _usage(prompt_tokens: int, made: int, cached: int) -> dict[str, Any]:
     return {
         "prompt_tokens": prompt_tokens,
-        "completion_tokens": made,
         "total_tokens": prompt_tokens + made,
+        "completion_tokens": made,
         "prompt_tokens_details": {"cached_tokens": cached},
     }

@@ -25,7 +25,7 @@ from replicas.engine import Progress
 from replicas.errors import EngineStartError, EngineUnhealthyError
 from replicas.simulated_text import block_hashes, make_answer, tokenize
 from replicas.simulation import SimulatedCore, SimulatedRequest, TokenMade
-from replicas.types import EngineLoad, ReplicaSpec, SimulationSettings
+from replicas.types import EngineCapacity, EngineLoad, ReplicaSpec, SimulationSettings
 
 
 class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +47,8 @@ class Job(Struct, frozen=True, kw_only=True):
     max_tokens: int
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    said: int = 0
+    """Tokens of the answer that the prompt ends with."""
 
 
 class Piece(Struct, frozen=True, kw_only=True):
@@ -71,7 +73,7 @@ class SimulatedEngine:
         self._work = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._requests = 0
-        self._context_tokens: int | None = None
+        self._capacity = EngineCapacity()
         self._dead = False
 
     @property
@@ -81,8 +83,8 @@ class SimulatedEngine:
         return self._app
 
     @property
-    def max_model_len(self) -> int | None:
-        return self._context_tokens
+    def capacity(self) -> EngineCapacity:
+        return self._capacity
 
     @property
     def dead(self) -> bool:
@@ -99,8 +101,14 @@ class SimulatedEngine:
         self._core = SimulatedCore(spec.simulation)
         self._block_tokens = spec.simulation.block_tokens
         capacity = self._core.capacity_tokens
-        self._context_tokens = min(spec.max_model_len or capacity, capacity)
-        self._app = build_app(self, spec.model, self._context_tokens)
+        context = min(spec.max_model_len or capacity, capacity)
+        self._capacity = EngineCapacity(
+            max_model_len=context,
+            max_running=spec.simulation.max_running,
+            kv_tokens=capacity,
+            takes_token_ids=True,
+        )
+        self._app = build_app(self, spec.model, context)
         self._loop_task = asyncio.create_task(self._run())
 
     def load(self) -> EngineLoad:
@@ -131,7 +139,7 @@ class SimulatedEngine:
         """
         if self._dead or self._loop_task is None:
             raise EngineUnhealthyError("The simulated engine is dead.")
-        answer = make_answer(job.question, job.max_tokens, job.stop, job.ignore_eos)
+        answer = make_answer(job.question, job.max_tokens, job.stop, job.ignore_eos, job.said)
         request = SimulatedRequest(
             id=uuid.uuid4().hex,
             prompt_tokens=len(job.prompt),

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from replicas.errors import EngineUnhealthyError
 from replicas.simulated_engine import Job, SimulatedEngine
-from replicas.simulated_text import tokenize
+from replicas.simulated_text import ANSWER_FOLLOWS, tokenize, turn
 
 T = TypeVar("T")
 MOST_CHOICES = 16
@@ -32,6 +32,7 @@ class Whole(Struct, frozen=True, kw_only=True):
     """An answer when it has ended."""
 
     text: str
+    token_ids: tuple[int, ...] = ()
     tokens: int
     cached_prompt_tokens: int
     finish_reason: str
@@ -54,7 +55,16 @@ class Service(Struct, frozen=True, kw_only=True):
         if self.engine.next_request_fails():
             raise EngineUnhealthyError("A fault that was asked for.")
 
-    def job(self, prompt: Sequence[int], question: str, max_tokens: Any, stop: Any, *, ignore_eos: Any = False) -> Job:
+    def job(
+        self,
+        prompt: Sequence[int],
+        question: str,
+        max_tokens: Any,
+        stop: Any,
+        *,
+        ignore_eos: Any = False,
+        said: int = 0,
+    ) -> Job:
         """A job within the context; `max_tokens` None takes what is left of it."""
         left = self.context_tokens - len(prompt)
         if not prompt:
@@ -79,6 +89,7 @@ class Service(Struct, frozen=True, kw_only=True):
             max_tokens=max_tokens or left,
             stop=words,
             ignore_eos=bool(ignore_eos),
+            said=said,
         )
 
     async def whole(self, job: Job) -> Whole:
@@ -86,6 +97,7 @@ class Service(Struct, frozen=True, kw_only=True):
         pieces = [piece async for piece in self.engine.generate(job)]
         return Whole(
             text="".join(piece.text for piece in pieces),
+            token_ids=tuple(token for piece in pieces for token in tokenize(piece.text)),
             tokens=len(pieces),
             cached_prompt_tokens=pieces[-1].cached_prompt_tokens,
             finish_reason=pieces[-1].finish_reason or "stop",
@@ -131,9 +143,9 @@ def read_conversation(messages: Any) -> tuple[list[int], str]:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadRequestError("Every message is an object with a role.", param="messages")
         text = read_text(message.get("content"))
-        prompt += tokenize(f"<{message['role']}>\n") + tokenize(text) + tokenize("</>\n")
+        prompt += turn(message["role"], text)
         question = text if message["role"] == "user" else question
-    return prompt + tokenize("<assistant>\n"), question
+    return prompt + tokenize(ANSWER_FOLLOWS), question
 
 
 def read_count(body: Mapping[str, Any]) -> int:

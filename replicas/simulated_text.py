@@ -16,6 +16,7 @@ TOKEN_BYTES = 6
 """The id of a token is then below 2**49: exact in JSON for every reader."""
 _WORD = re.compile(r"\s?\w+|\s?[^\w\s]|\s")
 _MARKER = 1
+_OPENING = "[simulated]"
 _NOTE = " This answer was made by the simulated engine, not by a model."
 _QUOTED_CHARACTERS = 400
 
@@ -61,7 +62,50 @@ def answer_text(question: str) -> str:
     quoted = question.strip()[:_QUOTED_CHARACTERS]
     asked = f"You asked: {quoted}" if quoted else "You asked nothing."
     end = "" if asked[-1] in ".?!。？！" else "."
-    return f"[simulated] {asked}{end}{_NOTE}"
+    return f"{_OPENING} {asked}{end}{_NOTE}"
+
+
+ANSWER_FOLLOWS = "<assistant>\n"
+_END_OF_TURN = "</>\n"
+_QUESTION = re.compile(f"<user>\n(.*?){_END_OF_TURN}", re.DOTALL)
+
+
+def turn(role: str, text: str) -> list[int]:
+    """The tokens of one message of a chat, whatever stands before and after it."""
+    return tokenize(f"<{role}>\n") + tokenize(text) + tokenize(_END_OF_TURN)
+
+
+def recall(prompt: Sequence[int]) -> tuple[str, int]:
+    """The question that a prompt of token ids asks, and how many tokens of its answer the prompt ends with.
+
+    Every answer begins with the same tokens and is a function of the question, so a prompt that ends inside one shows
+    it. The question is a chat's last one, or else the whole prompt before the answer.
+    """
+    opening = tokenize(_OPENING)
+    for start in range(len(prompt) - 1, -1, -1):
+        said = list(prompt[start:])
+        if said[: len(opening)] == opening[: len(said)]:
+            question = _question(prompt[:start])
+            if _answer_tokens(question, len(said))[: len(said)] == said:
+                return question, len(said)
+    return _question(prompt), 0
+
+
+def _question(prompt: Sequence[int]) -> str:
+    text = detokenize(prompt)
+    if not text.endswith(ANSWER_FOLLOWS):
+        return text
+    questions = _QUESTION.findall(text)
+    return str(questions[-1]) if questions else ""
+
+
+def _answer_tokens(question: str, at_least: int) -> list[int]:
+    """The answer, repeated until it has so many tokens."""
+    text = answer_text(question)
+    tokens = tokenize(text)
+    while len(tokens) < at_least:
+        tokens += tokenize(f" {text}")
+    return tokens
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -76,8 +120,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     """The stop string that ended it."""
 
 
-def make_answer(question: str, max_tokens: int, stop: Sequence[str] = (), ignore_eos: bool = False) -> Answer:
-    """The answer to `question`, at most `max_tokens` long.
+def make_answer(
+    question: str, max_tokens: int, stop: Sequence[str] = (), ignore_eos: bool = False, said: int = 0
+) -> Answer:
+    """The answer to `question` from its token `said` on, at most `max_tokens` long.
 
     With `ignore_eos` the answer repeats until it has that length. A stop string ends the answer before it.
     """
@@ -87,11 +133,10 @@ def make_answer(question: str, max_tokens: int, stop: Sequence[str] = (), ignore
         at = (text + again).find(word) if word else -1
         if at >= 0:
             text, again, matched, ignore_eos = (text + again)[:at], "", word, False
-    tokens = tokenize(text)
-    while ignore_eos and len(tokens) < max_tokens:
-        tokens += tokenize(again)
-    cut = len(tokens) > max_tokens or ignore_eos
-    tokens = tokens[:max_tokens]
+    end = said + max_tokens
+    tokens = _answer_tokens(question, end) if ignore_eos else tokenize(text)
+    cut = len(tokens) > end or ignore_eos
+    tokens = tokens[said:end]
     return Answer(
         tokens=tuple(tokens),
         texts=tuple(token_text(token) for token in tokens) or ("",),

@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+ROUTER_ID_HEADER = "x-roundhouse-router"
+"""Header in which a router tells a replica who it is; behind the replica's token, so nobody else can."""
 ENDPOINT_IDS_KEY = "roundhouse:endpoint-ids"
 """Set of replica ids. Writer: replicas add, the orchestrator removes those whose lease has ended."""
 CHANGES_CHANNEL = "roundhouse:changes"
@@ -38,7 +40,10 @@ class EngineKind(StrEnum):
 class ReplicaState(StrEnum):
     STARTING = "starting"
     READY = "ready"
+    CORDONED = "cordoned"
+    """Serves what it has and gets nothing new."""
     DRAINING = "draining"
+    ASLEEP = "asleep"
 
 
 class SimulationSettings(Struct, frozen=True, kw_only=True):
@@ -98,6 +103,19 @@ class EngineLoad(Struct, frozen=True, kw_only=True):
     generation_tokens_total: int = 0
 
 
+class EngineCapacity(Struct, frozen=True, kw_only=True):
+    """What an engine that has started can take. None: not known."""
+
+    max_model_len: int | None = None
+    """Context length in tokens, as the engine decided it."""
+    max_running: int | None = None
+    """Requests that it decodes at once; more wait inside it."""
+    kv_tokens: int | None = None
+    """Tokens that its KV cache holds."""
+    takes_token_ids: bool = False
+    """Completions from token ids give the text that the same tokens gave in a chat."""
+
+
 class Endpoint(Struct, frozen=True, kw_only=True):
     """A replica as the rest of the cluster sees it; valid while its lease lasts."""
 
@@ -120,8 +138,18 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """Accelerator ids; empty on the CPU."""
     pid: int = 0
     max_model_len: int | None = None
+    epoch: int = 0
+    """Raised when the engine's prefix cache was emptied (a swap): what routers believe to be cached is not."""
+    max_running: int | None = None
+    """Requests that the engine decodes at once; more wait inside it. None: not known."""
+    kv_capacity_tokens: int | None = None
+    """Tokens that the engine's KV cache holds. None: not known."""
+    takes_token_ids: bool = False
+    """Completions from token ids give the text that the same tokens gave in the chat: streams can be continued here."""
     in_flight: int = 0
     """Requests inside the replica's HTTP server."""
+    in_flight_by_router: dict[str, int] = field(default_factory=dict)
+    """The same, by the id that each router sends along."""
     load: EngineLoad = EngineLoad()
     started_at: float
     state_since: float

@@ -18,7 +18,7 @@ from replicas.errors import EngineStartError, EngineUnhealthyError
 from replicas.log_tail import LogTail
 from replicas.parent_death import die_with_parent
 from replicas.stats import StepReport, add, combine, settle
-from replicas.types import EngineLoad, ReplicaSpec
+from replicas.types import EngineCapacity, EngineLoad, ReplicaSpec
 from replicas.vllm_failures import bad_configuration, explain, unknown_architecture
 from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment, usable_cores
 
@@ -30,7 +30,7 @@ class VllmEngine:
         self._client: Any = None
         self._app: ASGIApp | None = None
         self._recorders: list[_LoadRecorder] = []
-        self._max_model_len: int | None = None
+        self._capacity = EngineCapacity()
 
     @property
     def app(self) -> ASGIApp:
@@ -39,8 +39,8 @@ class VllmEngine:
         return self._app
 
     @property
-    def max_model_len(self) -> int | None:
-        return self._max_model_len
+    def capacity(self) -> EngineCapacity:
+        return self._capacity
 
     @property
     def dead(self) -> bool:
@@ -62,6 +62,7 @@ class VllmEngine:
             await self._client.reset_mm_cache()
             progress("Opening the engine's HTTP surface")
             self._app = await _build_app(self._client, args)
+            self._capacity = await _read_capacity(self._client, args)
         except EngineStartError:
             await self.stop()
             raise
@@ -70,7 +71,6 @@ class VllmEngine:
             failure = explain(str(error), log.lines(), on_gpu=spec.gpus_per_replica > 0)
             await self.stop()
             raise failure from error
-        self._max_model_len = int(self._client.model_config.max_model_len)
 
     def _add_recorder(self, vllm_config: Any, engine_index: int = 0) -> Any:
         recorder = _LoadRecorder()
@@ -231,6 +231,18 @@ async def _build_app(client: Any, args: Namespace) -> ASGIApp:
     app = build_app(args, tasks, client.model_config)
     await init_app_state(client, app.state, args, tasks)
     return app  # type: ignore[no-any-return]
+
+
+async def _read_capacity(client: Any, args: Namespace) -> EngineCapacity:
+    config = client.vllm_config
+    # A parser of reasoning makes something else of the tokens than their text, and gpt-oss speaks in channels.
+    parsed = bool(getattr(args, "reasoning_parser", None)) or config.model_config.hf_config.model_type == "gpt_oss"
+    return EngineCapacity(
+        max_model_len=int(config.model_config.max_model_len),
+        max_running=config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size,
+        kv_tokens=getattr(config.cache_config, "kv_cache_size_tokens", None),
+        takes_token_ids="generate" in await client.get_supported_tasks() and not parsed,
+    )
 
 
 def _kill_engine_children() -> None:

@@ -22,6 +22,8 @@ def engine_arguments(spec: ReplicaSpec) -> dict[str, Any]:
         "served_model_name": spec.model,
         "disable_uvicorn_access_log": True,
         "disable_fastapi_docs": True,
+        # What was found in the prefix cache: clients see what they save, and routers whether they guess right.
+        "enable_prompt_tokens_details": True,
     }
     if spec.max_model_len is not None:
         arguments["max_model_len"] = spec.max_model_len

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from router.core import Core
+from router.dispatcher import Dispatcher
 from router.errors import (
     Refusal,
-    current_status,
     envelope,
     method_not_allowed,
     model_not_found,
@@ -21,7 +21,6 @@ from router.errors import (
 )
 from router.features import ROUTES
 from router.orchestrator_proxy import OrchestratorProxy
-from router.table import ModelRoute
 from router.web_ui import WebUI
 
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -39,7 +38,7 @@ def refused(refusal: Refusal) -> Response:
     return Response(envelope(refusal), refusal.status, headers, "application/json")
 
 
-def model_card(model: ModelRoute) -> dict[str, Any]:
+def model_card(model: Dispatcher) -> dict[str, Any]:
     """A model in the shape that OpenAI's clients read, with what chat pages show beside it."""
     entry = model.entry
     lengths = [view.max_model_len for view in model.replicas if view.max_model_len is not None]
@@ -53,7 +52,7 @@ def model_card(model: ModelRoute) -> dict[str, Any]:
         "parent": None,
         "max_model_len": length,
         "context_length": length,
-        "status": current_status(entry, ready_replicas=model.ready_replicas).value,
+        "status": model.status().value,
         "detail": entry.detail,
     }
     if entry.description:
@@ -139,9 +138,10 @@ def create_app(core: Core) -> Starlette:
 def create_ops_app(core: Core) -> Starlette:
     """The ops port: `/metrics` for Prometheus, `/ready` for whoever decides whether traffic may come."""
 
-    async def metrics(_request: Request) -> Response:
-        body = generate_latest(core.telemetry.registry)
-        return Response(body, headers={"content-type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        # Only OpenMetrics has room for the exemplars.
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(core.telemetry.registry), headers={"content-type": kind})
 
     async def ready(_request: Request) -> Response:
         loaded = core.table.loaded.is_set()

@@ -1,17 +1,21 @@
 """What every connection of one router shares."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from router.credentials import authenticate, authenticate_nobody
 from router.errors import NO_SNAPSHOT, Refusal
+from router.finished import Observer
+from router.quarantine import Quarantine
 from router.settings import RouterSettings
 from router.table import RoutingTable
 from router.telemetry import Telemetry
-from router.types import Credential
+from router.trace_context import SettleTrace
+from router.types import Credential, ModelLoad
 from router.upstream import UpstreamPool
 
 
@@ -22,6 +26,16 @@ class Watched(Protocol):
         """Acts if the connection's current deadline has passed. `now`: the loop's time."""
 
 
+class LoopClock:
+    """Time as the running event loop keeps it."""
+
+    now = staticmethod(time.monotonic)
+
+    def later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Calls `call` after `delay_s`."""
+        asyncio.get_running_loop().call_later(delay_s, call)
+
+
 @dataclass(slots=True, eq=False)
 class Core:
     """One per router, made in `main`, handed to whoever needs it."""
@@ -30,7 +44,13 @@ class Core:
     table: RoutingTable
     pool: UpstreamPool
     telemetry: Telemetry
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    clock: LoopClock = field(default_factory=LoopClock)
     rng: Random = field(default_factory=Random)
+    observers: list[Observer] = field(default_factory=list)
+    """Who is told of every request that has ended: the access log, tracing."""
+    settle_trace: SettleTrace | None = None
+    """Called for every request before it is sent, if anybody wants to know its trace."""
     connections: set[Watched] = field(default_factory=set)
     no_auth: bool = False
     requests_named: int = 0
@@ -74,12 +94,21 @@ class Core:
             self._accepted[bearer] = outcome
         return outcome
 
+    def loads(self) -> dict[str, ModelLoad]:
+        """What waits and runs, by model; without the models that had no traffic since the start."""
+        now = self.clock.now()
+        models = self.table.models.items()
+        return {name: dispatcher.load(now) for name, dispatcher in models if dispatcher.window.arrivals_total}
+
     def sweep(self, now: float) -> None:
         """Enforces deadlines of clients and idle connections. `now`: the loop's time.
 
         One sweep over all instead of a timer for each request: the hot path sets a number.
         """
         self.now = now
+        moment = self.clock.now()
+        for dispatcher in self.table.models.values():
+            dispatcher.expire(moment)
         for connection in list(self.connections):
             connection.check_deadline(now)
         self.pool.close_idle(now)

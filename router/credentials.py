@@ -5,11 +5,12 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from router.errors import CSRF, FOREIGN_HOST, NO_KEY, NO_SESSION, NO_SNAPSHOT, WRONG_KEY, Refusal
-from router.types import Credential, CredentialKind, Role
+from router.types import Credential, CredentialKind, Priority, Role
 
 SESSION_COOKIE = b"roundhouse_session"
 CSRF_HEADER = b"x-roundhouse-csrf"
 _LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
+_PRIORITIES = {priority.name.lower().encode(): priority for priority in Priority}
 _ANYONE = Credential(id="no-auth", name="no-auth", role=Role.ADMIN, kind=CredentialKind.KEY, created_at=0.0)
 
 
@@ -56,6 +57,12 @@ def authenticate_nobody(headers: Mapping[bytes, bytes]) -> Credential | Refusal:
     if name not in _LOCAL_HOSTS or not same_origin(headers):
         return FOREIGN_HOST
     return _ANYONE
+
+
+def priority_of(asked: bytes | None, credential: Credential) -> Priority:
+    """The band that a request is queued in: the one it asks for, within what its key allows; normal by default."""
+    priority = _PRIORITIES.get(asked.strip().lower(), Priority.NORMAL) if asked else Priority.NORMAL
+    return min(priority, credential.max_priority)
 
 
 def same_origin(headers: Mapping[bytes, bytes]) -> bool:

@@ -3,6 +3,7 @@
     RouterError
     ├── RequestRefusedError      a request that the router answers itself; carries the `Refusal`
     ├── ReplicaUnreachableError  no connection to a replica could be made
+    ├── StoreAwayError           the store does not answer
     └── ListenError              a port cannot be listened on
 
 Every message says what happened and what to do next.
@@ -48,6 +49,10 @@ class ReplicaUnreachableError(RouterError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class StoreAwayError(RouterError):
+    """The store does not answer; the message says how."""
 
 
 class ListenError(RouterError):
@@ -163,6 +168,50 @@ def no_replica_left(name: str) -> Refusal:
     )
 
 
+_WHY_OVERLOADED = {
+    "requests": "too many requests wait for it",
+    "tokens": "the requests that wait for it hold too many tokens",
+    "bytes": "the requests that wait for it are too large together",
+    "displaced": "others who have had less of it wait, too",
+}
+_MOST_RETRY_AFTER_S = 120
+
+
+def overloaded(name: str, reason: str, drain_s: float) -> Refusal:
+    """429 of a model whose queue is full. `reason`: which cap. `drain_s`: time in which the queue will have gone."""
+    wait = _retry_after(drain_s)
+    return Refusal(
+        status=429,
+        kind="rate_limit_error",
+        code="queue_full",
+        message=f"Model '{_shown(name)}' is busy and {_WHY_OVERLOADED[reason]}. Try again in {wait} s.",
+        retry_after_s=wait,
+    )
+
+
+def waited_too_long(name: str, waited_s: float, drain_s: float) -> Refusal:
+    """429 of a request that found no room in time."""
+    wait = _retry_after(drain_s)
+    return Refusal(
+        status=429,
+        kind="rate_limit_error",
+        code="queue_timeout",
+        message=f"Every replica of '{_shown(name)}' was busy for {waited_s:.0f} s. Try again in {wait} s.",
+        retry_after_s=wait,
+    )
+
+
+def _retry_after(drain_s: float) -> int:
+    return min(max(1, round(drain_s)), _MOST_RETRY_AFTER_S)
+
+
+QUARANTINED = Refusal(
+    status=422,
+    kind="invalid_request_error",
+    code="request_quarantined",
+    message="Two engines died while they worked on this very request, so it is not sent to a third. "
+    "Change the request; an admin finds the engines' last words in the replicas' logs.",
+)
 NO_SNAPSHOT = Refusal(
     status=503,
     kind="service_unavailable",

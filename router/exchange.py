@@ -1,53 +1,32 @@
 """One request on the hot path, from its head to the last byte of its answer."""
 
-import asyncio
 import time
-from typing import Protocol
 
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from router.core import Core
-from router.errors import (
-    Refusal,
-    ReplicaUnreachableError,
-    RequestRefusedError,
-    envelope,
-    model_not_found,
-    model_not_ready,
-    no_replica_left,
-    replica_lost_event,
-)
-from router.failover import EventTail, Remedy, refused_by_replica, remedy
-from router.features import RequestFeatures, Route, parse_request_head
+from router.answer import NOTHING
+from router.answer_stream import AnswerStream
+from router.attempt import Attempt
+from router.client_side import ClientSide
+from router.dispatcher import Dispatcher
+from router.errors import QUARANTINED, Refusal, RequestRefusedError, model_not_found
+from router.external import external_target, with_model
+from router.failover import refused_by_replica
+from router.features import Route, parse_request_head
+from router.finished import CLIENT_GONE, REPLICA_LOST, Times, finished_of
 from router.headers import Headers, answer_lines, request_head
-from router.policy import ReplicaView, choose
-from router.telemetry import CLIENT_GONE, REPLICA_LOST
-from router.upstream import UpstreamConnection
+from router.job import Job, job_for
+from router.replica_view import ReplicaView
+from router.trace_context import NO_TRACE
+from router.types import Credential, Priority
+from router.wire import LAST_CHUNK, chunk, digest_of, framing_of, refusal_bytes
 
-LAST_CHUNK = b"0\r\n\r\n"
-
-
-class ClientSide(Protocol):
-    """The client's connection, as an exchange sees it."""
-
-    core: Core
-    transport: asyncio.Transport
-    flow: FlowControl
-    max_body_bytes: int
-
-    def general_lines(self) -> bytes:
-        """Header lines of every answer that is made here."""
-
-    def is_last(self) -> bool:
-        """The connection ends after this answer although the client would keep it."""
-
-    def exchange_ended(self, exchange: "Exchange") -> None:
-        """The answer is written in full."""
+_DEATHS = ("reset", "closed")
+"""Ends of a connection that the request may have caused."""
 
 
 class Exchange:
-    """States: reading the body, waiting for its turn, being carried, complete.
+    """States: reading the body, waiting for its turn, waiting for a replica, being carried, complete.
 
     uvicorn queues pipelined requests by `response_complete`, so answers leave in order, also between exchanges
     and ASGI requests.
@@ -59,22 +38,25 @@ class Exchange:
     expects_continue = False
     refusal: Refusal | None = None
     """Set as soon as it is known that the request is not carried."""
+    credential: Credential | None = None
+    priority = Priority.NORMAL
+    session = b""
+    trace = NO_TRACE
     body: bytes | bytearray = b""
     more_body = True
     response_complete = False
     _turn = False
     _cut_short = False
     """The rest of the request is not read."""
-    _model = ""
-    _tried: tuple[str, ...] = ()
-    _replica: ReplicaView | None = None
-    _connection: UpstreamConnection | None = None
-    _connecting: asyncio.Task[None] | None = None
+    _job: Job | None = None
+    _dispatcher: Dispatcher | None = None
+    _attempt: Attempt | None = None
+    _answer_stream: AnswerStream
+    _view: ReplicaView | None = None
     _status = 0
+    _first_at = 0.0
     _chunked = False
-    _tail: EventTail | None = None
     _head_sent = False
-    _first_byte_seen = False
 
     def __init__(
         self, client: ClientSide, route: Route, target: bytes, lines: bytes, request_id: bytes, *, http10: bool
@@ -82,11 +64,10 @@ class Exchange:
         self._client = client
         self._route = route
         self._target = target
-        self._lines = lines
-        self._request_id = request_id
+        self.lines = lines
+        self.request_id = request_id
         self._http10 = http10
-        self._began = time.monotonic()
-        self._meter = client.core.telemetry.unknown
+        self._began = client.core.clock.now()
         self._out: list[bytes] = []
 
     # The client's side
@@ -127,228 +108,293 @@ class Exchange:
         self.close = self._cut_short = True
         self.body = b""
         if self._turn and not self.response_complete:
-            self._answer(refusal)
+            self.turn_away(refusal)
 
     def abandon(self) -> None:
-        """The client has gone. What runs for it upstream is cut at once."""
+        """The client has gone. What waits or runs for it ends at once."""
         if self.response_complete:
             return
         self.response_complete = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-        self._leave_upstream()
-        self._record(CLIENT_GONE)
+        if self._attempt is not None:
+            self._attempt.cancel()
+        self._finish(CLIENT_GONE)
 
     def pause(self) -> None:
         """The client is slow: read no more for it."""
-        if self._connection is not None:
-            self._connection.pause_reading()
+        if self._attempt is not None:
+            self._attempt.pause()
 
     def resume(self) -> None:
         """The client has caught up."""
-        if self._connection is not None:
-            self._connection.resume_reading()
-
-    # Choosing
+        if self._attempt is not None:
+            self._attempt.resume()
 
     def _dispatch(self) -> None:
         if self.refusal is not None:
-            self._answer(self.refusal)
+            self.turn_away(self.refusal)
             return
+        core, route, body = self._client.core, self._route, self.body
         try:
-            self._model = parse_request_head(self.body).model
+            head = parse_request_head(body, generates=route.generates)
         except RequestRefusedError as refused:
-            self._answer(refused.refusal)
+            self.turn_away(refused.refusal)
             return
-        model = self._client.core.table.models.get(self._model)
-        if model is not None:
-            self._meter = model.meter
-            self._meter.in_flight += 1
-        self._attempt()
-
-    def _attempt(self) -> None:
-        core = self._client.core
-        model = core.table.models.get(self._model)
-        if model is None:
-            self._answer(model_not_found(self._model))
+        dispatcher = core.table.models.get(head.model)
+        if dispatcher is None or self.credential is None:
+            self.turn_away(model_not_found(head.model))
             return
-        decision = choose(RequestFeatures(self._model, self._tried, time.monotonic()), model.replicas, core.rng)
-        replica = decision.replica
-        if replica is None:
-            self._answer(no_replica_left(self._model) if self._tried else model_not_ready(model.entry))
+        digest = 0
+        if core.quarantine.watches():
+            digest = digest_of(body)
+            if core.quarantine.holds(digest, self._began):
+                self.turn_away(QUARANTINED)
+                return
+        self._dispatcher = dispatcher
+        dispatcher.meter.in_flight += 1
+        job = self._job = job_for(
+            self,
+            head,
+            entry=dispatcher.entry,
+            estimates=dispatcher.estimates,
+            credential=self.credential,
+            priority=self.priority,
+            now=self._began,
+            size_bytes=len(body),
+        )
+        job.digest = digest
+        if self.session:
+            job.session = self.session
+        continues = head.stream and dispatcher.entry.routing.continue_streams
+        self._answer_stream = AnswerStream(route, continues=continues)
+        dispatcher.submit(job)
+
+    # The dispatcher's side (Carrier)
+
+    def send_to(self, replica: ReplicaView) -> None:
+        self._view = replica
+        client = self._client
+        target, body = self._answer_stream.request_for(self._target, self.body, replica)
+        if replica.external:
+            target = external_target(replica, target)
+            if replica.remote_model:
+                body = with_model(body, replica.remote_model)
+        head = request_head(target, replica.head, self.lines, self.request_id, len(body))
+        attempt = self._attempt = Attempt(self, client.core.pool, replica, head, body)
+        attempt.begin(paused=client.flow.write_paused)
+
+    def turn_away(self, refusal: Refusal) -> None:
+        """Writes an answer of the router's own, or ends the one that has begun."""
+        if self._head_sent:
+            self._break_off()
             return
-        replica.in_flight += 1
-        self._replica = replica
-        connection = core.pool.take(replica.address)
-        if connection is not None:
-            self._send(connection, replica)
-        else:
-            self._open(replica)
+        self.close = self.close or self._client.is_last()
+        general = self._client.general_lines()
+        self._write([refusal_bytes(refusal, general, self.request_id, close=self.close)])
+        self._end(refusal.status)
 
-    def _open(self, replica: ReplicaView) -> None:
-        self._connecting = asyncio.get_running_loop().create_task(self._connect(replica))
-
-    async def _connect(self, replica: ReplicaView) -> None:
-        core = self._client.core
-        try:
-            connection = await core.pool.connect(replica.address)
-        except ReplicaUnreachableError as unreachable:
-            self._connecting = None
-            replica.aside_until = time.monotonic() + core.settings.aside_s
-            self._try_next(unreachable.reason)
-            return
-        self._connecting = None
-        self._send(connection, replica)
-
-    def _send(self, connection: UpstreamConnection, replica: ReplicaView) -> None:
-        self._connection = connection
-        if self._client.flow.write_paused:
-            connection.pause_reading()
-        head = request_head(self._target, replica.head, self._lines, self._request_id, len(self.body))
-        connection.send(self, head, self.body)
-
-    def _try_next(self, reason: str) -> None:
-        self._client.core.telemetry.retry(reason)
-        if self._replica is not None:
-            self._tried = (*self._tried, self._replica.replica_id)
-        self._leave_upstream()
-        self._out = []
-        self._status = 0
-        self._chunked = False
-        self._tail = None
-        self._attempt()
-
-    def _leave_upstream(self) -> None:
-        """Cuts the connection, if any, and gives the reservation back; both happen at most once."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-        replica, self._replica = self._replica, None
-        if replica is not None:
-            replica.in_flight -= 1
-
-    # The replica's side (AnswerSink)
+    # The replica's side (Answered)
 
     def on_head(self, status: int, headers: Headers) -> None:
-        if status != 200:
-            reason = "malformed" if status not in STATUS_LINE else refused_by_replica(status)
-            if reason is not None:
-                self._try_next(reason)
-                return
-        length = kind = encoding = b""
-        for name, value in headers:
-            if name == b"content-length":
-                length = value
-            elif name == b"content-type":
-                kind = value
-            elif name == b"content-encoding":
-                encoding = value
+        if status != 200 and (reason := self._refused_by(status)) is not None:
+            self._try_next(reason, died=False)
+        elif not self._head_sent:
+            self._begin_answer(status, headers)
+
+    def _begin_answer(self, status: int, headers: Headers) -> None:
+        framing = framing_of(headers)
         self._status = status
-        self._out = [STATUS_LINE[status], answer_lines(headers)]
-        if self._replica is not None:
-            self._out.append(self._replica.labels)
-        self._out.append(b"x-request-id: %b\r\n" % self._request_id)
-        if length:
-            self._out.append(b"content-length: %b\r\n" % length)
-        elif status not in (204, 304):
-            self._frame_unknown_length(is_events=kind.startswith(b"text/event-stream") and not encoding)
+        self._answer_stream.began(status, is_events=framing.is_events)
+        self._out = [STATUS_LINE[status], answer_lines(headers), self._own_lines()]
+        if framing.length:
+            self._out.append(b"content-length: %b\r\n" % framing.length)
+        elif status in (204, 304):
+            pass
+        elif self._http10:
+            self.close = True
+        else:
+            self._chunked = True
+            self._out.append(b"transfer-encoding: chunked\r\n")
         self.close = self.close or self._client.is_last()
         self._out.append(b"connection: close\r\n\r\n" if self.close else b"\r\n")
 
-    def _frame_unknown_length(self, *, is_events: bool) -> None:
-        if self._http10:
-            self.close = True
-            return
-        self._chunked = True
-        self._out.append(b"transfer-encoding: chunked\r\n")
-        if is_events:
-            self._tail = EventTail()
+    def _refused_by(self, status: int) -> str | None:
+        view, job, dispatcher = self._view, self._job, self._dispatcher
+        if self._head_sent:
+            return "not_continued"
+        if status not in STATUS_LINE:
+            return "malformed"
+        if view is None or job is None or dispatcher is None:
+            return None
+        return refused_by_replica(status, external=view.external, last=not dispatcher.has_another_for(job))
+
+    def _own_lines(self) -> bytes:
+        view, job = self._view, self._job
+        if view is None or job is None:
+            return b""
+        return b"%bx-roundhouse-queue-ms: %d\r\nx-request-id: %b\r\n" % (
+            view.labels,
+            job.queue_s * 1000,
+            self.request_id,
+        )
 
     def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
         out = self._out
         if not out and not fragments and not complete:
             return
-        self._out = []
         data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
-        if data and not self._first_byte_seen:
-            self._first_byte_seen = True
-            self._meter.first_byte.observe(time.monotonic() - self._began)
-        if self._tail is not None:
-            data = self._tail.pass_on(data)
-            if complete:
-                data += self._tail.rest()
-        self._frame(out, data)
+        stream = self._answer_stream
+        data = stream.pass_on(data, complete=complete)
+        broken = stream.failed or ("cut_short" if complete and not stream.whole else None)
+        if broken is not None:
+            self._lost_in_answer(broken, data)
+            return
+        if data:
+            self._data_came()
+            out.append(chunk(data) if self._chunked else data)
+        elif not complete and stream.is_events:
+            return  # its head waits for the first event: until then another replica can take over unseen
         if complete and self._chunked:
             out.append(LAST_CHUNK)
-        if out:
-            self._head_sent = True
-            self.body = b""
-            self._write(out)
+        self._write_answer(out)
         if complete:
-            self._connection = None
-            self._leave_upstream()
+            self._attempt = None
             self._end(self._status)
 
-    def _frame(self, out: list[bytes], data: bytes) -> None:
-        if not data:
+    def _write_answer(self, out: list[bytes]) -> None:
+        self._out = []
+        if not out:
             return
-        if self._chunked:
-            out.append(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            out.append(data)
+        if not self._head_sent:
+            if self._answer_stream.is_events:
+                self._note_digest()
+            self._head_sent = True
+            self.body = b""
+        self._write(out)
 
-    def on_failure(self, reason: str, *, stale: bool) -> None:
-        self._connection = None
-        step = remedy(head_sent=self._head_sent, stale=stale, event_stream=self._tail is not None)
-        if step is Remedy.NEXT_REPLICA:
-            self._try_next(reason)
-        elif step is Remedy.SAME_REPLICA and self._replica is not None:
-            self._client.core.telemetry.retry("stale")
-            self._open(self._replica)
-        elif step is Remedy.END_STREAM:
-            self._leave_upstream()
-            out: list[bytes] = []
-            self._frame(out, replica_lost_event(anthropic=self._route.anthropic))
-            self._write([*out, LAST_CHUNK])
-            self._end(REPLICA_LOST)
+    def _data_came(self) -> None:
+        """Something of the answer goes to the client: the first token, or another one."""
+        job, dispatcher = self._job, self._dispatcher
+        if job is None or dispatcher is None:
+            return
+        now = self._client.core.clock.now()
+        stream = self._answer_stream
+        if stream.last_data_at:
+            if stream.is_events:
+                dispatcher.meter.by_class[job.priority].inter_token.observe(now - stream.last_data_at)
         else:
-            self._leave_upstream()
+            self._first_at = now
+            dispatcher.meter.by_class[job.priority].first_token.observe(now - self._began, self.request_id)
+        if stream.is_events and job.reservation is not None and job.reservation.prefilling:
+            dispatcher.first_token(job, now)
+        stream.last_data_at = now
+
+    def on_stale(self) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.meter.retry("stale")
+
+    def on_lost(self, reason: str, *, sent: bool) -> None:
+        self._attempt = None
+        if self._head_sent:
+            self._lost_in_answer(reason, b"")
+        else:
+            self._try_next(reason, died=sent and reason in _DEATHS)
+
+    # Failures
+
+    def _try_next(self, reason: str, *, died: bool) -> None:
+        """Nothing has reached the client, or what has can be continued: another replica."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt = None
+        if not self._head_sent:
+            self._out = []
+            self._status = 0
+            self._chunked = False
+            self._answer_stream.anew()
+        if self._job is not None and self._dispatcher is not None:
+            self._note_digest()
+            self._dispatcher.failed(self._job, reason, died=died)
+
+    def _note_digest(self) -> None:
+        """Before the body is dropped: by it the request is known should it come again."""
+        if self._job is not None and not self._job.digest and self.body:
+            self._job.digest = digest_of(self.body)
+
+    def _lost_in_answer(self, reason: str, last: bytes) -> None:
+        """The replica was lost, or its engine failed, in the middle of the answer. `last`: what still came of it."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt = None
+        stream, job, dispatcher = self._answer_stream, self._job, self._dispatcher
+        if not (self._head_sent or last):
+            self._try_next(reason, died=True)
+            return
+        if job is None or dispatcher is None:
+            return
+        if last:
+            self._write_answer([*self._out, chunk(last) if self._chunked else last])
+        rest = stream.resume(None if self._view is None else self._view.max_model_len)
+        if rest is None:
+            dispatcher.meter.continued("not_eligible" if stream.ineligible else "impossible")
+            dispatcher.failed(job, reason, died=True, again=False)
+            self._break_off()
+        elif rest:
+            dispatcher.meter.continued("finished")
+            dispatcher.failed(job, reason, died=True, again=False)
+            self._write([chunk(rest), LAST_CHUNK])
+            self._end(self._status)
+        else:
+            dispatcher.meter.continued("continued")
+            dispatcher.failed(job, reason, died=True)
+
+    def _break_off(self) -> None:
+        """The answer has begun and cannot be finished."""
+        if not (self._chunked and self._answer_stream.is_events):
+            # Nothing that can still be said would be read as an error.
             self.response_complete = True
-            self._record(REPLICA_LOST)
+            self._finish(REPLICA_LOST)
             self._client.transport.abort()
+            return
+        event = self._answer_stream.lost_event()
+        self._write([chunk(event), LAST_CHUNK])
+        self._end(REPLICA_LOST)
 
     # The end
 
-    def _answer(self, refusal: Refusal) -> None:
-        """Writes an answer of the router's own."""
-        body = envelope(refusal)
-        self.close = self.close or self._client.is_last()
-        self._write(
-            [
-                STATUS_LINE[refusal.status],
-                self._client.general_lines(),
-                b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
-                b"x-request-id: %b\r\n" % self._request_id,
-                b"" if refusal.retry_after_s is None else b"retry-after: %d\r\n" % refusal.retry_after_s,
-                b"www-authenticate: Bearer\r\n" if refusal.status == 401 else b"",
-                b"connection: close\r\n\r\n" if self.close else b"\r\n",
-                body,
-            ]
-        )
-        self._end(refusal.status)
-
     def _write(self, out: list[bytes]) -> None:
         data = b"".join(out)
-        self._meter.response_bytes += len(data)
+        if self._dispatcher is not None:
+            self._dispatcher.meter.response_bytes += len(data)
         self._client.transport.write(data)
 
     def _end(self, code: int) -> None:
         self.response_complete = True
-        self._record(code)
+        self._finish(code)
         self._client.exchange_ended(self)
 
-    def _record(self, code: int) -> None:
-        meter = self._meter
-        meter.ended(code, time.monotonic() - self._began)
-        if meter is not self._client.core.telemetry.unknown:
-            meter.in_flight -= 1
+    def _finish(self, code: int) -> None:
+        """Gives back whatever is held and counts the request. Called once."""
+        core, job, dispatcher = self._client.core, self._job, self._dispatcher
+        now = core.clock.now()
+        learnt = NOTHING
+        if job is None or dispatcher is None:
+            core.telemetry.unknown.ended(Priority.NORMAL, code, now - self._began, 0.0, self.request_id)
+        else:
+            learnt = self._answer_stream.learnt()
+            dispatcher.meter.in_flight -= 1
+            dispatcher.ended(job, learnt, answered=code == self._status and code < 500)
+            dispatcher.meter.ended(job.priority, code, now - self._began, job.queue_s, self.request_id)
+        if core.observers:
+            finished = finished_of(
+                job,
+                learnt,
+                request_id=self.request_id,
+                path=self._route.path,
+                code=code,
+                key_id="" if self.credential is None else self.credential.id,
+                replica="" if self._view is None else self._view.replica_id,
+                times=Times(self._began, self._first_at, now, time.time()),
+                trace=self.trace,
+            )
+            for observe in core.observers:
+                observe(finished)

@@ -1,43 +1,67 @@
-"""What to do when a replica fails, and how a broken stream ends. PURE."""
+"""What is tried again after a failure and how often, and how a broken stream is kept readable. PURE."""
 
-from enum import Enum
+from collections import deque
 
+_WINDOW_S = 10.0
+_SHARE = 0.2
+_AT_LEAST = 3
 _LONGEST_HELD_EVENT_BYTES = 256 * 1024
+LONGEST_FIRST_EVENT_BYTES = 8 * 1024 * 1024
+"""The first event of a stream that tells token ids holds those of the whole prompt."""
 
 
-class Remedy(Enum):
-    """The next step after a failure."""
-
-    SAME_REPLICA = "same_replica"
-    """Again, over a new connection: the kept one had been closed as we wrote."""
-    NEXT_REPLICA = "next_replica"
-    END_STREAM = "end_stream"
-    """Finish the stream properly, with an error event as its last."""
-    ABORT = "abort"
-    """Cut the client's connection: nothing that can still be said would be read as an error."""
+_ELSEWHERE = {401: "unauthorized", 503: "unavailable"}
+_ELSEWHERE_OUTSIDE = {**_ELSEWHERE, 403: "unauthorized", 500: "error", 502: "error", 504: "error"}
+_BUSY = 429
 
 
-def remedy(*, head_sent: bool, stale: bool, event_stream: bool) -> Remedy:
-    """The remedy for a lost upstream connection.
-
-    `head_sent`: the client has the answer's status already. `stale`: a kept connection failed without one byte of
-    this answer. `event_stream`: the answer is a chunked stream of events that we can still add to.
-    """
-    if not head_sent:
-        return Remedy.SAME_REPLICA if stale else Remedy.NEXT_REPLICA
-    return Remedy.END_STREAM if event_stream else Remedy.ABORT
-
-
-_NOT_FOR_THE_CLIENT = {401: "unauthorized", 503: "unavailable"}
-
-
-def refused_by_replica(status: int) -> str | None:
+def refused_by_replica(status: int, *, external: bool, last: bool) -> str | None:
     """A reason to ask another replica although this one answered; None for every answer that is the client's.
 
     401 means that *our* token is wrong there (the replica has restarted), 503 that it takes nothing (it drains, its
-    engine has died): neither has begun to work on the request.
+    engine has died): neither has begun to work on the request. An engine outside that is busy or broken is passed
+    over too; that it is busy is the answer if it is the `last` there is.
     """
-    return _NOT_FOR_THE_CLIENT.get(status)
+    if not external:
+        return _ELSEWHERE.get(status)
+    if status == _BUSY:
+        return None if last else "busy"
+    return _ELSEWHERE_OUTSIDE.get(status)
+
+
+class RetryBudget:
+    """How many requests may be sent again: a fifth of those of the last ten seconds, and three at least.
+
+    Without a bound, replicas that fail under load are sent more load. Times are monotonic seconds.
+    """
+
+    __slots__ = ("_requests_at", "_retries", "requests_total")
+
+    def __init__(self) -> None:
+        self.requests_total = 0
+        """Raised by the caller with each request."""
+        self._requests_at: deque[tuple[float, int]] = deque()
+        self._retries: deque[float] = deque()
+
+    def tick(self, now: float) -> None:
+        """Called now and then: notes how many requests there were by `now`."""
+        self._requests_at.append((now, self.requests_total))
+        while len(self._requests_at) > 1 and self._requests_at[1][0] <= now - _WINDOW_S:
+            self._requests_at.popleft()
+
+    def take(self, now: float, in_flight: int) -> bool:
+        """Whether one more request may be sent again now; counts it if so.
+
+        `in_flight`: requests under way, which count even if they came before the window.
+        """
+        while self._retries and self._retries[0] <= now - _WINDOW_S:
+            self._retries.popleft()
+        before = self._requests_at[0][1] if self._requests_at else 0
+        recent = max(self.requests_total - before, in_flight)
+        if len(self._retries) >= max(_AT_LEAST, _SHARE * recent):
+            return False
+        self._retries.append(now)
+        return True
 
 
 class EventTail:
@@ -47,20 +71,22 @@ class EventTail:
     one is of no use to a client anyway.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_longest_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, longest_bytes: int = _LONGEST_HELD_EVENT_BYTES) -> None:
+        """An event longer than `longest_bytes` is not held."""
+        self._longest_bytes = longest_bytes
         self._held = b""
 
     def pass_on(self, data: bytes) -> bytes:
-        """The whole events of what was held and `data`. An event longer than 256 KiB is not held."""
+        """The whole events of what was held and `data`."""
         if self._held:
             data = self._held + data
             self._held = b""
         if data.endswith((b"\n\n", b"\r\n\r\n")):
             return data
         end = max(_after_last(data, b"\n\n"), _after_last(data, b"\r\n\r\n"))
-        if len(data) - end > _LONGEST_HELD_EVENT_BYTES:
+        if len(data) - end > self._longest_bytes:
             return data
         self._held = data[end:]
         return data[:end]

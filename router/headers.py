@@ -5,7 +5,9 @@ holds for what a replica sends back.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import httptools
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case, as parsed."""
@@ -44,6 +46,10 @@ _KEPT_BY_ROUTER = HOP_BY_HOP | {
 }
 _DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"content-length", b"x-request-id", b"set-cookie", b"server"}
 _DROPPED_PREFIXES = (_OURS, b"access-control-")
+SESSION_HEADERS = (b"x-roundhouse-session", b"x-session-id", b"x-openwebui-chat-id")
+"""What names a conversation, the first that is there."""
+PRIORITY_HEADER = b"x-roundhouse-priority"
+_READ_AND_PASSED_ON = {*SESSION_HEADERS, b"traceparent"}
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 
 
@@ -63,8 +69,10 @@ def split_request_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[
         if name in _KEPT_BY_ROUTER or name.startswith(_OURS):
             if name not in kept:
                 kept[name] = value
-        else:
-            lines.append(b"%b: %b\r\n" % (name, value))
+            continue
+        lines.append(b"%b: %b\r\n" % (name, value))
+        if name in _READ_AND_PASSED_ON and name not in kept:
+            kept[name] = value
     if b"connection" in kept:
         named = connection_tokens(kept[b"connection"]) - {b"close", b"keep-alive"}
         if named:
@@ -72,11 +80,51 @@ def split_request_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[
     return kept, b"".join(lines)
 
 
+def session_of(kept: Mapping[bytes, bytes]) -> bytes:
+    """The conversation that the client names in a header; empty if none."""
+    for name in SESSION_HEADERS:
+        if name in kept:
+            return kept[name]
+    return b""
+
+
 def sane_request_id(value: bytes | None) -> bytes | None:
     """The client's request id if it is short and plain enough for logs and headers."""
     if value is not None and _SANE_REQUEST_ID.fullmatch(value):
         return value
     return None
+
+
+def path_of(url: bytes) -> bytes:
+    """Path of a request target in any of its forms; empty for one that cannot be read."""
+    if url.startswith(b"/"):
+        return url.partition(b"?")[0]
+    try:
+        return httptools.parse_url(url).path or b""
+    except httptools.HttpParserInvalidURLError:
+        return b""
+
+
+def query_of(url: bytes) -> bytes:
+    """Query of a request target with its question mark; empty if it has none."""
+    _, mark, query = url.partition(b"?")
+    return mark + query.partition(b"#")[0]
+
+
+def head_bytes(url: bytes, headers: Headers) -> int:
+    """Size of a request's head."""
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def head_without_upgrade(method: bytes, url: bytes, headers: Headers) -> bytes:
+    """A request's head as if it had not offered to change the protocol."""
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, url)]
+    for name, value in headers:
+        if name == b"connection":
+            value = b", ".join(sorted(connection_tokens(value) - {b"upgrade", b"http2-settings"}))
+        if value and name not in (b"upgrade", b"http2-settings"):
+            lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines) + b"\r\n"
 
 
 def request_head(target: bytes, replica_head: bytes, lines: bytes, request_id: bytes, body_bytes: int) -> bytes:

@@ -6,10 +6,14 @@ import functools
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import uvicorn
@@ -17,26 +21,39 @@ import uvloop
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
+from router.access_log import STDOUT
 from router.app import create_app, create_ops_app
-from router.core import Core
-from router.errors import ListenError
+from router.core import Core, LoopClock
+from router.dispatcher import Dispatcher
+from router.errors import ListenError, StoreAwayError
+from router.fleet import Fleet, Sockets
 from router.protocol import RouterProtocol
+from router.quarantine import Quarantine
+from router.records import Records
 from router.settings import RouterSettings
+from router.store import RouterStore
 from router.table import RoutingTable
 from router.telemetry import Telemetry
+from router.types import CatalogEntry, RouterReport
 from router.upstream import UpstreamPool
+
+log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _GC_THRESHOLD = 10_000
-_LONGEST_SWEEP_PERIOD_S = 0.5
+_LONGEST_SWEEP_PERIOD_S = 0.25
+_REPORT_PERIOD_S = 0.25
 EXIT_CANNOT_START = 2
 
 
-def listen(host: str, port: int, purpose: str) -> socket.socket:
-    """A listening socket. Raises `ListenError` with a sentence for the person who started us."""
+def listen(host: str, port: int, purpose: str, *, shared: bool = False) -> socket.socket:
+    """A listening socket; a `shared` one lets others beside it on its port that say the same.
+
+    Raises `ListenError` with a sentence for the person who started us.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=_BACKLOG, reuse_port=shared)
     except OSError as exc:
         raise ListenError(
             f"Cannot listen on {host}:{port} for {purpose}: {os.strerror(exc.errno or 0)}. "
@@ -56,10 +73,30 @@ class Router:
     """A running router: the table, the pool and two listeners."""
 
     def __init__(self, settings: RouterSettings) -> None:
-        telemetry = Telemetry()
+        telemetry, quarantine, clock = Telemetry(), Quarantine(), LoopClock()
+        rng = Random()  # noqa: S311  # it spreads load, it guards nothing
+        self.id = f"router-{secrets.token_hex(4)}"
+        self._store = RouterStore(settings.store_url)
+
+        def dispatcher_for(entry: CatalogEntry) -> Dispatcher:
+            meter = telemetry.meter(entry.name)
+            return Dispatcher(
+                entry,
+                meter,
+                quarantine=quarantine,
+                clock=clock,
+                rng=rng,
+                circuit_open_s=settings.circuit_open_s,
+                retry_for_s=settings.retry_for_s,
+            )
+
+        table = RoutingTable(self._store, telemetry, dispatcher_for, router_id=self.id, refresh_s=settings.refresh_s)
         self.core = Core(
             settings=settings,
-            table=RoutingTable(settings.store_url, telemetry, refresh_s=settings.refresh_s),
+            table=table,
+            quarantine=quarantine,
+            clock=clock,
+            rng=rng,
             pool=UpstreamPool(
                 connect_timeout_s=settings.connect_timeout_s,
                 idle_s=settings.upstream_idle_s,
@@ -67,6 +104,10 @@ class Router:
             ),
             telemetry=telemetry,
         )
+        telemetry.loads = self.core.loads
+        telemetry.ready = table.ready
+        self._records = Records(settings, router_id=self.id, rng=rng)
+        self._records.observe(self.core)
         protocol = functools.partial(RouterProtocol, core=self.core)
         self._public = _Server(_config(create_app(self.core), http=protocol, drain_s=settings.drain_s))
         self._ops = _Server(_config(create_ops_app(self.core), http="httptools", drain_s=0, lifespan="off"))
@@ -90,6 +131,7 @@ class Router:
         background = [
             asyncio.create_task(self.core.table.follow(), name="router-table"),
             asyncio.create_task(self._sweep(), name="router-sweep"),
+            asyncio.create_task(self._report(), name="router-report"),
             asyncio.create_task(self._ops.serve([ops]), name="router-ops"),
         ]
         try:
@@ -104,8 +146,12 @@ class Router:
                 if connection.transport is not None:
                     connection.transport.abort()
             self.core.pool.close()
+            with contextlib.suppress(StoreAwayError, TimeoutError):
+                await self._store.withdraw(self.id)
+            await self._store.close()
             # Lets aborted transports close their sockets before the loop ends.
             await asyncio.sleep(0)
+            await asyncio.to_thread(self._records.close)
 
     async def _sweep(self) -> None:
         settings = self.core.settings
@@ -114,7 +160,16 @@ class Router:
         loop = asyncio.get_running_loop()
         while True:
             self.core.sweep(loop.time())
+            self._records.flush()
             await asyncio.sleep(period_s)
+
+    async def _report(self) -> None:
+        """Publishes what waits and runs, four times a second, for the autoscaler."""
+        while True:
+            report = RouterReport(router_id=self.id, at=time.time(), models=self.core.loads())
+            with contextlib.suppress(StoreAwayError):
+                await self._store.publish(report)
+            await asyncio.sleep(_REPORT_PERIOD_S)
 
 
 def _config(app: Starlette, *, http: Any, drain_s: float, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
@@ -132,14 +187,24 @@ def _config(app: Starlette, *, http: Any, drain_s: float, lifespan: Literal["on"
     )
 
 
+def listen_on_both(settings: RouterSettings, *, shared: bool = False) -> Sockets:
+    """The public and the ops port. Raises `ListenError`."""
+    public = listen(settings.host, settings.port, "clients", shared=shared)
+    try:
+        return public, listen(settings.ops_host, settings.ops_port, "metrics (ops port)")
+    except ListenError:
+        public.close()
+        raise
+
+
 @contextlib.asynccontextmanager
-async def running(settings: RouterSettings) -> AsyncIterator[tuple[Router, int, int]]:
+async def running(settings: RouterSettings, sockets: Sockets | None = None) -> AsyncIterator[tuple[Router, int, int]]:
     """A router in this loop, with its public and its ops port; drains when left. Raises `ListenError`."""
-    with contextlib.ExitStack() as sockets:
-        public = sockets.enter_context(listen(settings.host, settings.port, "clients"))
-        ops = sockets.enter_context(listen(settings.ops_host, settings.ops_port, "metrics (ops port)"))
+    public, ops = sockets or listen_on_both(settings)
+    with public, ops:
         router = Router(settings)
         ports = public.getsockname()[1], ops.getsockname()[1]
+        log.info("%s (process %d) serves on port %d; ops port %d", router.id, os.getpid(), *ports)
         serving = asyncio.create_task(router.serve(public, ops), name="router")
         try:
             yield router, *ports
@@ -148,15 +213,43 @@ async def running(settings: RouterSettings) -> AsyncIterator[tuple[Router, int, 
             await serving
 
 
-async def _run(settings: RouterSettings) -> None:
+async def _run(settings: RouterSettings, sockets: Sockets) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with running(settings) as (router, _, _):
+    async with running(settings, sockets) as (router, _, _):
         await stopped.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, router.stop_now)
+
+
+def _serve(settings: RouterSettings, sockets: Sockets) -> None:
+    """One router, until SIGTERM or SIGINT and the drain after it."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, sockets))
+
+
+def _serve_many(settings: RouterSettings) -> None:
+    """As many routers as the settings say. Raises `ListenError`."""
+    # Not shared: a port that somebody else serves, another fleet too, is taken.
+    with listen(settings.host, settings.port, "clients") as probe:
+        settings = settings.model_copy(update={"port": probe.getsockname()[1]})
+    Fleet(
+        settings.workers,
+        open_sockets=lambda index: listen_on_both(_of_member(settings, index), shared=True),
+        serve=lambda index, sockets: _serve(_of_member(settings, index), sockets),
+        drain_s=settings.drain_s,
+    ).run()
+
+
+def _of_member(settings: RouterSettings, index: int) -> RouterSettings:
+    """Settings of one router of several: what two processes cannot share it has for itself."""
+    changes: dict[str, Any] = {"ops_port": settings.ops_port and settings.ops_port + index}
+    if settings.access_log not in ("", STDOUT):
+        path = Path(settings.access_log)
+        changes["access_log"] = str(path.with_stem(f"{path.stem}-{index}"))
+    return settings.model_copy(update=changes)
 
 
 def main() -> int:
@@ -173,8 +266,10 @@ def main() -> int:
     gc.set_threshold(_GC_THRESHOLD)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings))
+        if settings.workers == 1:
+            _serve(settings, listen_on_both(settings))
+        else:
+            _serve_many(settings)
     except ListenError as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_CANNOT_START

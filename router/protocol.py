@@ -13,11 +13,19 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from router.client_side import CarriedExchange
 from router.core import Core
 from router.errors import HEADERS_TOO_LARGE, MALFORMED_HTTP, REQUEST_TIMEOUT, Refusal, body_too_large
 from router.exchange import Exchange
 from router.features import ROUTES, Route
-from router.headers import connection_tokens, sane_request_id, split_request_headers
+from router.headers import (
+    head_bytes,
+    head_without_upgrade,
+    path_of,
+    query_of,
+    sane_request_id,
+)
+from router.identity import HeaderMemory, identify
 
 _LINGER_S = 2.0
 """How long a client may go on sending after a refusal in mid-request, so that it reads the answer before a reset."""
@@ -77,6 +85,8 @@ class RouterProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         """Bytes of the body since the deadline was last moved."""
         self._upgrading = False
+        self._content_length = b""
+        self._memory = HeaderMemory()
 
     # ClientSide
 
@@ -88,7 +98,7 @@ class RouterProtocol(HttpToolsProtocol):
         """The server stops and nothing waits behind this answer."""
         return self._stopping and not self.pipeline
 
-    def exchange_ended(self, exchange: Exchange) -> None:
+    def exchange_ended(self, exchange: CarriedExchange) -> None:
         """The answer is written in full."""
         if exchange.close:
             self._input_open = False
@@ -157,13 +167,20 @@ class RouterProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
+        self._content_length = b""
         self._phase = _HEAD
         self._deadline = self.core.now + self._header_timeout_s
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # After the head these are a chunked body's trailers, of which nothing is taken.
-        if self._phase is _HEAD:
-            self.headers.append((name.lower(), value))
+        if self._phase is not _HEAD:
+            return
+        name = name.lower()
+        if name == b"content-length":
+            # Kept apart: but for it, a client's next request over this connection usually has the very same headers.
+            self._content_length = value
+        else:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if not self._input_open:
@@ -173,10 +190,11 @@ class RouterProtocol(HttpToolsProtocol):
             return
         route = ROUTES.get(self.url)
         if route is None:
-            route = ROUTES.get(_path_of(self.url))
+            route = ROUTES.get(path_of(self.url))
         # What came in few bytes is not large: most heads need not be added up.
         much = self._stalled_bytes > self._max_head_bytes or self._fed_bytes > self._max_head_bytes
-        if (much or len(self.headers) > self._max_header_count) and self._head_too_large():
+        too_many = len(self.headers) > self._max_header_count
+        if too_many or (much and head_bytes(self.url, self.headers) > self._max_head_bytes):
             self._refuse_input(HEADERS_TOO_LARGE)
             return
         self._stalled_bytes = 0
@@ -215,28 +233,27 @@ class RouterProtocol(HttpToolsProtocol):
     # Requests
 
     def _begin_exchange(self, route: Route) -> None:
-        kept, lines = split_request_headers(self.headers)
+        kept, lines = self._memory.split(self.headers)
         request_id = sane_request_id(kept.get(b"x-request-id")) or self.core.next_request_id()
         keep_alive = self.parser.should_keep_alive()
         # A client of HTTP/1.0 is kept alive only if it asks for it. The question is dear.
         http10 = (not keep_alive or b"connection" in kept) and self.parser.get_http_version() == "1.0"
-        target = route.path if b"?" not in self.url else route.path + _query_of(self.url)
+        target = route.path if b"?" not in self.url else route.path + query_of(self.url)
         exchange = Exchange(self, route, target, lines, request_id, http10=http10)
         exchange.close = http10 or not keep_alive
         exchange.expects_continue = b"expect" in kept and kept[b"expect"].lower() == b"100-continue"
-        outcome = self.core.authenticate(kept, unsafe=True)
-        if type(outcome) is Refusal:
-            exchange.refusal = outcome
+        identify(exchange, self.core, kept)
         self._phase = _BODY
         self._body_bytes = 0
         self._deadline = self.core.now + self._body_timeout_s
         self._enqueue(exchange)
-        length = kept.get(b"content-length")
-        if length is not None and int(length) > self.max_body_bytes:
+        if self._content_length and int(self._content_length) > self.max_body_bytes:
             self._refuse_input(body_too_large(self.max_body_bytes))
 
     def _begin_asgi(self) -> None:
         url, headers = self.url, self.headers
+        if self._content_length:
+            headers.append((b"content-length", self._content_length))
         super().on_message_begin()
         self.url = url
         self.headers[:] = headers
@@ -363,36 +380,14 @@ class RouterProtocol(HttpToolsProtocol):
         if self.parser.get_method() == b"CONNECT":
             self._refuse_input(MALFORMED_HTTP)
             return
-        head = [b"%b %b HTTP/1.1\r\n" % (self.parser.get_method(), self.url)]
-        for name, value in self.headers:
-            if name == b"connection":
-                value = b", ".join(sorted(connection_tokens(value) - {b"upgrade", b"http2-settings"}))
-            if value and name not in (b"upgrade", b"http2-settings"):
-                head.append(b"%b: %b\r\n" % (name, value))
+        headers = self.headers
+        if self._content_length:
+            headers = [*headers, (b"content-length", self._content_length)]
+        head = head_without_upgrade(self.parser.get_method(), self.url, headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"".join(head) + b"\r\n" + rest)
-
-    def _head_too_large(self) -> bool:
-        if len(self.headers) > self._max_header_count:
-            return True
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return size > self._max_head_bytes
+        self.data_received(head + rest)
 
     def _body_comes_fast_enough(self) -> bool:
         needed = self._body_timeout_s * self.core.settings.min_body_bytes_per_s
         return bool(needed) and self._body_bytes >= needed
-
-
-def _path_of(url: bytes) -> bytes:
-    if url.startswith(b"/"):
-        return url.partition(b"?")[0]
-    try:
-        return httptools.parse_url(url).path or b""
-    except httptools.HttpParserInvalidURLError:
-        return b""
-
-
-def _query_of(url: bytes) -> bytes:
-    _, mark, query = url.partition(b"?")
-    return mark + query.partition(b"#")[0]

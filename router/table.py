@@ -1,78 +1,70 @@
 """The routing table: a copy of the store that is always at hand.
 
-Events say that something changed; what changed is read again, and read again anyway every `refresh_s`, so that a
-lost event costs that long and nothing else. While the store is away the last copy stands: routers keep serving.
+Events say that something changed; then all of it is read again. Without an event endpoints are read every `refresh_s`
+and the rest every fifth time, so that a lost event costs that long and nothing else. While the store is away the last
+copy stands: routers keep serving.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar, cast
 
-import msgspec
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
-from replicas.types import CHANGES_CHANNEL, ENDPOINT_IDS_KEY, Endpoint, ReplicaState, endpoint_key
+from replicas.types import ROUTER_ID_HEADER, Endpoint, ReplicaState
+from router.dispatcher import Dispatcher
+from router.errors import StoreAwayError
+from router.external import ExternalHealth, external_view
 from router.headers import header_safe
-from router.policy import ReplicaView
-from router.telemetry import ModelMeter, Telemetry
-from router.types import CATALOG_KEY, CREDENTIALS_KEY, CatalogEntry, Credential
+from router.prefix_index import DEFAULT_CAPACITY_BYTES, PrefixCache
+from router.replica_view import SLOW_START_S, ReplicaView, correct, derive
+from router.store import RouterStore, Snapshot
+from router.telemetry import Telemetry
+from router.types import CatalogEntry, Credential
 
 log = logging.getLogger(__name__)
 
-_STORE_ANSWERS_WITHIN_S = 3.0
 _LONGEST_BACKOFF_S = 2.0
+_WHOLE_EVERY = 5
+"""Readings of the endpoints for one of everything, as long as nothing is announced."""
 _SPACING_S = 0.02
 """A burst of events is one reading."""
+_DEFAULT_LIMIT = 256
+_REPORTED = ("model", "revision", "address", "head", "labels", "max_model_len", "takes_token_ids", "kv_capacity_tokens")
 
-_Record = TypeVar("_Record")
-_catalog_decoder = msgspec.json.Decoder(CatalogEntry)
-_credential_decoder = msgspec.json.Decoder(Credential)
-_endpoint_decoder = msgspec.json.Decoder(Endpoint)
-
-
-class ModelRoute:
-    """A catalog entry, the replicas that serve it and its meter."""
-
-    __slots__ = ("entry", "meter", "replicas")
-
-    def __init__(self, entry: CatalogEntry, replicas: list[ReplicaView], meter: ModelMeter) -> None:
-        self.entry = entry
-        self.replicas = replicas
-        self.meter = meter
-
-    @property
-    def ready_replicas(self) -> int:
-        """How many replicas can take a request now."""
-        return sum(replica.state is ReplicaState.READY for replica in self.replicas)
+MakeDispatcher = Callable[[CatalogEntry], Dispatcher]
 
 
 class RoutingTable:
     """What the router knows. Written by `follow` alone, read by everyone between two awaits."""
 
-    def __init__(self, store_url: str, telemetry: Telemetry, *, refresh_s: float = 1.0) -> None:
-        self.models: Mapping[str, ModelRoute] = {}
+    def __init__(
+        self,
+        store: RouterStore,
+        telemetry: Telemetry,
+        make_dispatcher: MakeDispatcher,
+        *,
+        router_id: str = "",
+        refresh_s: float = 1.0,
+    ) -> None:
+        self.models: dict[str, Dispatcher] = {}
         self.credentials: Mapping[str, Credential] | None = None
         """By SHA-256 digest (hex). None before the first reading: nobody may come in."""
         self.loaded = asyncio.Event()
         """Set once the first snapshot is there."""
+        self._store = store
         self._telemetry = telemetry
+        self._make_dispatcher = make_dispatcher
+        self._router_id = router_id
         self._refresh_s = refresh_s
+        self._snapshot: Snapshot | None = None
+        """The newest, while the store answers."""
+        self._read_whole_at = 0.0
         self._views: dict[str, ReplicaView] = {}
-        self._complained: set[bytes] = set()
+        self._reports: dict[str, Endpoint] = {}
+        """By replica id, the newest one that was taken over."""
+        self._external = ExternalHealth(self._changed_outside)
         self._changed = asyncio.Event()
-        self._store = redis.Redis.from_url(
-            store_url,
-            socket_connect_timeout=_STORE_ANSWERS_WITHIN_S,
-            socket_timeout=_STORE_ANSWERS_WITHIN_S,
-            # `follow` is the retry; another one below it would only hide an outage.
-            retry=Retry(NoBackoff(), 0),
-        )
 
     async def follow(self) -> None:
         """Keeps the table current until cancelled."""
@@ -80,10 +72,11 @@ class RoutingTable:
         backoff_s = 0.1
         try:
             while True:
+                announced = self._changed.is_set()
                 self._changed.clear()
                 try:
-                    await self._read()
-                except (RedisError, OSError) as exc:
+                    await self._read(announced=announced)
+                except StoreAwayError as exc:
                     self._lost_store(exc)
                     await asyncio.sleep(backoff_s)
                     backoff_s = min(_LONGEST_BACKOFF_S, backoff_s * 2)
@@ -96,102 +89,165 @@ class RoutingTable:
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
-            await self._store.aclose()
+            await self._external.close()
 
-    def _lost_store(self, exc: Exception) -> None:
+    async def _read(self, *, announced: bool) -> None:
+        """Reads what may have changed: all of it after an announcement, and now and then without one."""
+        now = time.monotonic()
+        whole = announced or self._snapshot is None or now - self._read_whole_at >= self._refresh_s * _WHOLE_EVERY
+        self._snapshot = await self._store.snapshot(since=None if whole else self._snapshot)
+        if whole:
+            self._read_whole_at = now
+        self.apply(self._snapshot, now)
+
+    def _lost_store(self, exc: StoreAwayError) -> None:
+        self._snapshot = None
         if self._telemetry.store_connected or not self.loaded.is_set():
             log.warning("The store does not answer (%s); serving from the last snapshot.", exc)
         self._telemetry.store_connected = False
 
+    def _changed_outside(self) -> None:
+        self._changed.set()
+
     async def _listen(self) -> None:
         while True:
-            try:
-                async with self._store.pubsub(ignore_subscribe_messages=True) as events:
-                    await events.subscribe(CHANGES_CHANNEL)
-                    # What changed before the subscription stood would otherwise wait for the next refresh.
-                    self._changed.set()
-                    while True:
-                        if await events.get_message(timeout=_LONGEST_BACKOFF_S) is not None:
-                            self._changed.set()
-            except (RedisError, OSError):
-                # `follow` meets the same store within a second and says so.
-                await asyncio.sleep(0.2)
+            with suppress(StoreAwayError):
+                await self._store.listen(self._changed.set)
+            # `follow` meets the same store within a second and says so.
+            await asyncio.sleep(0.2)
 
-    async def _read(self) -> None:
-        async with self._store.pipeline(transaction=False) as pipe:
-            pipe.hgetall(CATALOG_KEY)
-            pipe.hgetall(CREDENTIALS_KEY)
-            pipe.smembers(ENDPOINT_IDS_KEY)
-            catalog, credentials, ids = await pipe.execute()
-        keys = [endpoint_key(replica_id.decode("utf-8", "replace")) for replica_id in sorted(ids)]
-        # redis-py's signatures serve its blocking client too.
-        records = await cast("Any", self._store.mget(keys)) if keys else []
-        self._replace(
-            self._decode_hash(catalog, _catalog_decoder),
-            self._decode_hash(credentials, _credential_decoder),
-            [endpoint for raw in records if raw and (endpoint := self._decode(raw, _endpoint_decoder))],
-        )
+    def ready(self) -> dict[str, int]:
+        """Ready replicas by model."""
+        return {name: model.ready_replicas for name, model in self.models.items()}
 
-    def _replace(
-        self, catalog: Mapping[str, CatalogEntry], credentials: Mapping[str, Credential], endpoints: list[Endpoint]
-    ) -> None:
-        views: dict[str, ReplicaView] = {}
-        by_model: dict[str, list[ReplicaView]] = {}
-        for endpoint in endpoints:
-            view = views[endpoint.replica_id] = self._view(endpoint)
-            by_model.setdefault(endpoint.model, []).append(view)
-        for replica_id, view in self._views.items():
-            if replica_id not in views and view.in_flight:
-                # Its lease ended with requests inside; the count must be right should it come back.
-                views[replica_id] = view
-        self._views = views
-        self.models = {
-            name: ModelRoute(entry, by_model.get(name, []), self._telemetry.meter(name))
-            for name, entry in catalog.items()
-        }
-        self.credentials = credentials
-        self._telemetry.show_ready({name: route.ready_replicas for name, route in self.models.items()})
+    def apply(self, snapshot: Snapshot, now: float) -> None:
+        """Makes `snapshot` the table. `now`: monotonic seconds."""
+        self.credentials = snapshot.credentials
+        for name in self.models.keys() - snapshot.catalog.keys():
+            self.models.pop(name).close()
+        by_model: dict[str, list[Endpoint]] = {}
+        for endpoint in snapshot.endpoints:
+            by_model.setdefault(endpoint.model, []).append(endpoint)
+        seen: set[str] = set()
+        for name, entry in snapshot.catalog.items():
+            dispatcher = self.models.get(name)
+            if dispatcher is None:
+                dispatcher = self.models[name] = self._make_dispatcher(entry)
+            elif dispatcher.entry is entry and not (dispatcher.replicas or name in by_model):
+                continue  # nothing about it can have changed, and there may be thousands of these
+            views = [self._view(each, entry, dispatcher, now) for each in by_model.get(name, ())]
+            views += [self._outside(each.name, entry, dispatcher, now) for each in entry.external]
+            seen.update(view.replica_id for view in views)
+            dispatcher.update(entry, views)
+        self._external.watch(snapshot.catalog)
+        self._forget(seen)
         self._telemetry.store_connected = True
         self._telemetry.snapshot_read_at = time.time()
         self.loaded.set()
 
-    def _view(self, endpoint: Endpoint) -> ReplicaView:
-        """The view of this replica: the one we count in, brought up to date, or a new one."""
-        known = self._views.get(endpoint.replica_id)
+    def _forget(self, seen: set[str]) -> None:
+        """Drops the views of replicas that are gone; those with requests inside stay until these have ended, for the
+        count must be right should the replica come back."""
+        for replica_id in self._views.keys() - seen:
+            self._reports.pop(replica_id, None)
+            if not self._views[replica_id].in_flight:
+                self._views.pop(replica_id).cache.clear()
+
+    def _view(self, endpoint: Endpoint, entry: CatalogEntry, dispatcher: Dispatcher, now: float) -> ReplicaView:
+        """The view of this replica, brought up to date: the one we count in, or a new one."""
+        view = self._views.get(endpoint.replica_id)
+        if view is not None and self._reports.get(endpoint.replica_id) is endpoint and dispatcher.entry is entry:
+            derive(view, now)
+            return view
+        told = self._as_told(endpoint)
+        if view is None:
+            view = self._views[endpoint.replica_id] = self._new(told, endpoint, dispatcher, now)
+        elif view.revision != told.revision:
+            view.cache.clear()
+        for name in _REPORTED:
+            setattr(view, name, getattr(told, name))
+        if view.cache.epoch != endpoint.epoch:
+            view.cache.clear()
+            view.cache.epoch = endpoint.epoch
+        if told.state is ReplicaState.READY and view.state is ReplicaState.STARTING:
+            view.fresh, view.ready_since = True, now
+        view.state = _effective(told.state, endpoint, entry)
+        view.limit = entry.routing.max_in_flight or endpoint.max_running or _DEFAULT_LIMIT
+        self._take_over(view, endpoint, dispatcher, now)
+        return view
+
+    def _new(self, told: ReplicaView, endpoint: Endpoint, dispatcher: Dispatcher, now: float) -> ReplicaView:
+        told.cache = PrefixCache(endpoint.replica_id, dispatcher.directory, epoch=endpoint.epoch)
+        age_s = time.time() - endpoint.state_since
+        told.fresh, told.ready_since = age_s < SLOW_START_S, now - age_s
+        like = next((view for view in dispatcher.replicas if view.measured and not view.external), None)
+        if like is not None:
+            told.prefill_tokens_per_s = like.prefill_tokens_per_s
+            told.first_token_overhead_s = like.first_token_overhead_s
+        return told
+
+    def _take_over(self, view: ReplicaView, endpoint: Endpoint, dispatcher: Dispatcher, now: float) -> None:
+        if self._reports.get(endpoint.replica_id) is endpoint:
+            derive(view, now)
+            return
+        self._reports[endpoint.replica_id] = endpoint
+        capacity = endpoint.kv_capacity_tokens
+        bytes_per_token = dispatcher.estimates.bytes_per_token
+        view.cache_bytes = int(capacity * bytes_per_token) if capacity else DEFAULT_CAPACITY_BYTES
+        view.cache.resize(int(view.cache_bytes * view.cache_share))
+        others = sum(count for router, count in endpoint.in_flight_by_router.items() if router != self._router_id)
+        correct(view, endpoint.load, others, now)
+
+    def _as_told(self, endpoint: Endpoint) -> ReplicaView:
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-        view = ReplicaView(
+        return ReplicaView(
             replica_id=endpoint.replica_id,
             model=endpoint.model,
             revision=endpoint.revision,
             # A replica that does not listen yet cannot be ready, whatever it says.
             state=endpoint.state if endpoint.port else ReplicaState.STARTING,
-            address=(endpoint.host, endpoint.port),
-            head=b"host: %b:%d\r\nauthorization: Bearer %b\r\n"
-            % (header_safe(host), endpoint.port, header_safe(endpoint.token)),
-            max_model_len=endpoint.max_model_len,
-            labels=b"x-roundhouse-replica: %b\r\nx-roundhouse-revision: %b\r\nx-roundhouse-queue-ms: 0\r\n"
+            address=(endpoint.host, endpoint.port, False),
+            head=b"host: %b:%d\r\nauthorization: Bearer %b\r\n%b: %b\r\n"
+            % (
+                header_safe(host),
+                endpoint.port,
+                header_safe(endpoint.token),
+                ROUTER_ID_HEADER.encode(),
+                header_safe(self._router_id),
+            ),
+            labels=b"x-roundhouse-replica: %b\r\nx-roundhouse-revision: %b\r\n"
             % (header_safe(endpoint.replica_id), header_safe(endpoint.revision)),
+            max_model_len=endpoint.max_model_len,
+            takes_token_ids=endpoint.takes_token_ids,
+            kv_capacity_tokens=endpoint.kv_capacity_tokens or 0,
         )
-        if known is None:
-            return view
-        for name in ("model", "revision", "state", "address", "head", "labels", "max_model_len"):
-            setattr(known, name, getattr(view, name))
-        return known
 
-    def _decode_hash(self, raw: Mapping[bytes, bytes], decoder: msgspec.json.Decoder[_Record]) -> dict[str, _Record]:
-        decoded: dict[str, _Record] = {}
-        for field, value in raw.items():
-            record = self._decode(value, decoder)
-            if record is not None:
-                decoded[field.decode("utf-8", "replace")] = record
-        return decoded
+    def _outside(self, name: str, entry: CatalogEntry, dispatcher: Dispatcher, now: float) -> ReplicaView:
+        engine = next(each for each in entry.external if each.name == name)
+        told = external_view(entry, engine, healthy=self._external.healthy(engine))
+        view = self._views.get(told.replica_id)
+        if view is None:
+            told.cache = PrefixCache(told.replica_id, dispatcher.directory)
+            view = self._views[told.replica_id] = told
+        for field in (
+            "state",
+            "address",
+            "head",
+            "labels",
+            "limit",
+            "weight",
+            "fallback",
+            "target_path",
+            "remote_model",
+        ):
+            setattr(view, field, getattr(told, field))
+        derive(view, now)
+        return view
 
-    def _decode(self, raw: bytes, decoder: msgspec.json.Decoder[_Record]) -> _Record | None:
-        """A record, or None for one that is not of our shape: one bad record must not hide the others."""
-        try:
-            return decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            if raw not in self._complained and len(self._complained) < 1000:
-                self._complained.add(raw)
-                log.warning("A record in the store cannot be read and is passed over: %s", exc)
-            return None
+
+def _effective(state: ReplicaState, endpoint: Endpoint, entry: CatalogEntry) -> ReplicaState:
+    """A ready replica that gets nothing new is cordoned: by name, or because it serves what is not wanted any more."""
+    if state is not ReplicaState.READY:
+        return state
+    unwanted = bool(entry.revisions) and endpoint.revision not in entry.revisions
+    return ReplicaState.CORDONED if unwanted or endpoint.replica_id in entry.cordoned else state

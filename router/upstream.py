@@ -1,6 +1,7 @@
 """Connections to replicas: kept alive, pooled by address, parsed by httptools alone."""
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,7 +10,8 @@ import httptools
 from router.errors import ReplicaUnreachableError
 from router.headers import Headers
 
-Address = tuple[str, int]
+Address = tuple[str, int, bool]
+"""Host, port, TLS."""
 _JOIN_UP_TO_BYTES = 64 * 1024
 """A head and a body of up to this size go out as one write; larger bodies are not copied."""
 
@@ -201,6 +203,7 @@ class UpstreamPool:
         self._idle_s = idle_s
         self._idle_connections = idle_connections
         self._now = 0.0
+        self._tls_context: ssl.SSLContext | None = None
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._open: set[UpstreamConnection] = set()
 
@@ -229,16 +232,25 @@ class UpstreamPool:
 
     async def connect(self, address: Address) -> UpstreamConnection:
         """A new connection. Raises `ReplicaUnreachableError` with reason `refused` or `connect_timeout`."""
-        host, port = address
+        host, port, tls = address
         loop = asyncio.get_running_loop()
+        context = self._tls() if tls else None
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(lambda: UpstreamConnection(self, address), host, port)
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self, address), host, port, ssl=context
+                )
         except TimeoutError:
             raise ReplicaUnreachableError("connect_timeout") from None
         except OSError:
             raise ReplicaUnreachableError("refused") from None
         return connection
+
+    def _tls(self) -> ssl.SSLContext:
+        """Certificates are checked against those that this machine trusts."""
+        if self._tls_context is None:
+            self._tls_context = ssl.create_default_context()
+        return self._tls_context
 
     def opened(self, connection: UpstreamConnection) -> None:
         """A connection has come up."""

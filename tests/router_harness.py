@@ -15,6 +15,7 @@ import redis.asyncio as redis
 
 from replicas.types import CHANGES_CHANNEL, ENDPOINT_IDS_KEY, Endpoint, EngineKind, ReplicaState, endpoint_key
 from router.main import Router, running
+from router.replica_view import derive
 from router.settings import RouterSettings
 from router.types import (
     CATALOG_KEY,
@@ -99,6 +100,7 @@ class FakeReplica:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -110,6 +112,13 @@ class FakeReplica:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def die(self) -> None:
+        """Ends as a killed process does: nothing listens any more, every connection is reset."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     def endpoint(self, **changes: Any) -> Endpoint:
         fields: dict[str, Any] = {
@@ -132,6 +141,7 @@ class FakeReplica:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         try:
             while True:
                 await self._one(reader, writer)
@@ -139,6 +149,7 @@ class FakeReplica:
             pass
         finally:
             self._tasks.discard(task)
+            self._writers.discard(writer)
             writer.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -338,6 +349,16 @@ class Rig:
     def codes(self, model: str = MODEL) -> dict[int, int]:
         return self.router.core.telemetry.meter(model).codes
 
+    def retries(self, model: str = MODEL) -> dict[str, int]:
+        """Attempts that failed before the client had an answer, by reason."""
+        return self.router.core.telemetry.meter(model).retries
+
+    def busy(self, replica_id: str, in_flight: int, model: str = MODEL) -> None:
+        """Makes a replica look as if it had so many requests inside."""
+        (view,) = (view for view in self.router.core.table.models[model].replicas if view.replica_id == replica_id)
+        view.in_flight = in_flight
+        derive(view, 0.0)
+
 
 @contextlib.asynccontextmanager
 async def rig(url: str, *replicas: FakeReplica, loaded: bool = True, **settings: Any) -> AsyncIterator[Rig]:
@@ -353,7 +374,8 @@ async def rig(url: str, *replicas: FakeReplica, loaded: bool = True, **settings:
             await store.key()
             for replica in replicas:
                 await store.endpoint(replica.endpoint())
-        defaults: dict[str, Any] = {"port": 0, "ops_port": 0, "store_url": url, "drain_s": 5, "refresh_s": 0.5}
+        defaults: dict[str, Any] = {"port": 0, "ops_port": 0, "store_url": url, "drain_s": 5}
+        defaults |= {"refresh_s": 0.5, "retry_for_s": 0.2}
         router, port, ops_port = await stack.enter_async_context(running(RouterSettings(**(defaults | settings))))
         if loaded:
             await asyncio.wait_for(router.core.table.loaded.wait(), PATIENCE_S)

@@ -40,12 +40,14 @@ const ANSWER_ZH = `**扇形车库**（roundhouse）是存放和调转机车的�
 
 在 Roundhouse 中，每个库位就是一块 GPU， \`router\` 就是转车盘。`;
 
+const SHARE = { tenant: "", weight: 1, max_priority: "normal" };
+
 export function makeState({ empty }) {
   const lists = { models: [], deployments: [], replicas: [], nodes: nodes() };
   let keys = [
-    { id: "a1b2c3", name: "admin", role: "admin", hint: "rh-q7Zk…", created_at: now() - 86400 * 12 },
-    { id: "d4e5f6", name: "open-webui", role: "user", hint: "rh-Xw3f…", created_at: now() - 86400 * 3 },
-    { id: "a7b8c9", name: "product-texts batch", role: "user", hint: "rh-p0Lm…", created_at: now() - 5400 },
+    { id: "a1b2c3", name: "admin", role: "admin", hint: "rh-q7Zk…", created_at: now() - 86400 * 12, ...SHARE },
+    { id: "d4e5f6", name: "open-webui", role: "user", hint: "rh-Xw3f…", created_at: now() - 86400 * 3, ...SHARE },
+    { id: "a7b8c9", name: "product-texts batch", role: "user", hint: "rh-p0Lm…", created_at: now() - 5400, ...SHARE },
   ];
   let changed = () => {};
   if (!empty) fill(lists);
@@ -93,7 +95,7 @@ export function makeState({ empty }) {
     }),
     "GET keys": () => keys,
     "POST keys": (_, body) => {
-      const key = { id: String(Math.random()).slice(2, 8), ...body, hint: "rh-N3wK…", created_at: now() };
+      const key = { id: String(Math.random()).slice(2, 8), ...SHARE, ...body, hint: "rh-N3wK…", created_at: now() };
       keys = [...keys, key];
       return [201, { ...key, key: "rh-N3wK5uHc2m8Jq0vYb7Rt4Xs9Wd1Lf6Pz" }];
     },
@@ -185,10 +187,18 @@ function modelOf(name, source, more) {
     max_model_len: 8192, created_at: now() - 86400, progress: null, deployments: [], ...more };
 }
 
+const ROUTING = { policy: "prefix-aware", target_ttft_s: 2, max_in_flight: null, queue_requests: 2000, queue_tokens: 8_000_000,
+  queue_bytes: 268_435_456, queue_timeout_s: 120, cold_start_timeout_s: 300, continue_streams: true };
+
+function outside(url) {
+  return { name: new URL(url).host, url, has_key: true, model: "", weight: 0, max_in_flight: 64, health_path: "/models" };
+}
+
 function deploymentOf(name, engine, model, body = {}) {
   return { name, model: model?.name ?? "", engine, revision: model?.revision ?? "", state: "starting", reason: "just deployed", eta_s: 6,
     replicas: body.replicas ?? 1, ready_replicas: 0, starting_replicas: 0, gpus_per_replica: body.gpus_per_replica ?? (engine === "vllm" ? 1 : 0),
-    max_model_len: body.max_model_len ?? model?.max_model_len ?? 8192, engine_args: body.engine_args ?? {}, created_at: now(), updated_at: now() };
+    max_model_len: body.max_model_len ?? model?.max_model_len ?? 8192, engine_args: body.engine_args ?? {}, drain_deadline_s: 60,
+    routing: ROUTING, external: [], created_at: now(), updated_at: now() };
 }
 
 let serial = 0;
@@ -231,4 +241,9 @@ function fill(lists) {
   add(failed, "failed", 0, "The KV cache of 40,960 tokens needs 5.6 GB and 3.1 GB are free. Lower the longest context, or give it more GPUs.");
   failed.replicas = 1;
   add(deploymentOf("load-test", "simulated", null, { replicas: 2 }), "ready", 2, "2 of 2 replicas ready");
+  const far = deploymentOf("qwen-max", "external", null, { replicas: 0 });
+  far.external = [outside("https://llm.example.com/v1")];
+  add(far, "ready", 0, "served outside by https://llm.example.com/v1");
+  const [ready] = lists.replicas;
+  lists.replicas.push({ ...ready, id: "qwen3-8b-old1", state: "cordoned", in_flight: 1 }, { ...ready, id: "qwen3-8b-old2", state: "asleep", in_flight: 0 });
 }

@@ -1,84 +1,79 @@
 """A fake engine that costs next to nothing: what is measured against it is what stands in front of it.
 
-`python fake_engine.py PORT`: POST answers 200 with a short chat completion, or with 64 SSE chunks if the body says
-`"stream": true`; GET answers 200. One process, one core, no framework.
+`python -m infra.bench.fake_engine PORT`: POST answers 200 with a short chat completion, or with 64 SSE chunks if the
+body asks for a stream; GET answers 200, and a list of one model at `/v1/models`. One process, one core, no framework.
 """
 
 import asyncio
-import json
 import sys
 
 import httptools
 import uvloop
 
+from infra.bench.engine_answers import (
+    LAST_CHUNK,
+    STREAM_HEAD,
+    chunk,
+    first_chunk,
+    is_stream,
+    json_answer,
+    prompt_tokens,
+    text_event,
+    unary_template,
+    wants_ids,
+)
+
 CHUNKS = 64
+_UNARY = unary_template()
+_ANSWER_TOKENS = 5
+_HEALTHY = json_answer({"status": "ok"})
+_MODELS = json_answer({"object": "list", "data": [{"id": "bench", "object": "model", "created": 1}]})
 
 
-def _unary() -> bytes:
-    answer = {
-        "id": "chatcmpl-0",
-        "object": "chat.completion",
-        "created": 1700000000,
-        "model": "bench",
-        "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "The capital is Paris."}}
-        ],
-        "usage": {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17},
-    }
-    body = json.dumps(answer).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+def _chunks(*, ids: bool) -> list[bytes]:
+    """All but the first, which depends on the request."""
+    words = [chunk(text_event(f" word{number % 10}", ids=ids).encode()) for number in range(CHUNKS - 3)]
+    return [*words, chunk(text_event(".", ids=ids, last=True).encode()), LAST_CHUNK]
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def _stream() -> list[bytes]:
-    events = [
-        {
-            "id": "chatcmpl-0",
-            "object": "chat.completion.chunk",
-            "choices": [{"index": 0, "delta": {"content": "word "}}],
-        }
-    ] * (CHUNKS - 1)
-    chunks = [_chunk(b"data: " + json.dumps(event).encode() + b"\n\n") for event in events]
-    return [*chunks, _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"]
-
-
-_UNARY = _unary()
-_STREAM = _stream()
-_STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+_WITHOUT_IDS, _WITH_IDS = _chunks(ids=False), _chunks(ids=True)
 
 
 class Engine(asyncio.Protocol):
     """One connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
         self.parser = httptools.HttpRequestParser(self)
-        self.streaming = False
+        self.loop = asyncio.get_running_loop()
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
 
-    def on_message_begin(self) -> None:
-        self.streaming = False
+    def on_url(self, url: bytes) -> None:
+        self.url, self.body = url, b""
 
     def on_body(self, body: bytes) -> None:
-        self.streaming = self.streaming or b'"stream": true' in body or b'"stream":true' in body
+        self.body += body
 
     def on_message_complete(self) -> None:
-        if self.streaming:
-            self.transport.write(_STREAM_HEAD)
-            self._send(0)
+        body = self.body
+        if not body:
+            self.transport.write(_MODELS if self.url.startswith(b"/v1/models") else _HEALTHY)
+        elif is_stream(body):
+            ids = wants_ids(body)
+            self.transport.write(STREAM_HEAD)
+            self.transport.write(first_chunk(body, ids=ids))
+            self.loop.call_soon(self._send, _WITH_IDS if ids else _WITHOUT_IDS, 0)
         else:
-            self.transport.write(_UNARY)
+            tokens = prompt_tokens(body)
+            self.transport.write(_UNARY % (tokens, tokens + _ANSWER_TOKENS))
 
-    def _send(self, index: int) -> None:
+    def _send(self, chunks: list[bytes], index: int) -> None:
         # Each event in a turn of the loop of its own, as tokens come: a write per event, nothing merged.
-        self.transport.write(_STREAM[index])
-        if index + 1 < len(_STREAM) and not self.transport.is_closing():
-            asyncio.get_running_loop().call_soon(self._send, index + 1)
+        self.transport.write(chunks[index])
+        if index + 1 < len(chunks) and not self.transport.is_closing():
+            self.loop.call_soon(self._send, chunks, index + 1)
 
 
 async def main(port: int) -> None:

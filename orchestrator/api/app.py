@@ -5,7 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from orchestrator import __version__
-from orchestrator.api import cluster, deployments, events, keys, models, session
+from orchestrator.api import cluster, deployments, events, keys, load, models, session
 from orchestrator.api.context import Context
 from orchestrator.api.schemas import ErrorView
 from orchestrator.errors import RoundhouseError
@@ -23,7 +23,7 @@ def create_app(context: Context | None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for resource in (session, models, deployments, cluster, keys, events):
+    for resource in (session, models, deployments, load, cluster, keys, events):
         app.include_router(resource.router, prefix="/api/v1")
     app.add_exception_handler(RoundhouseError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -45,4 +45,4 @@ async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "body"
-    return _envelope(422, f"{where}: {first['msg']}", "invalid_request", where)
+    return _envelope(422, f"{where}: {first['msg'].removeprefix('Value error, ')}", "invalid_request", where)

@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from orchestrator.api.context import Admin, ContextDep
-from orchestrator.api.schemas import NAME_PATTERN, DeploymentBody, DeploymentView, ScaleBody
+from orchestrator.api.schemas import NAME_PATTERN, DeploymentBody, DeploymentView, ExternalBody, ScaleBody
+from orchestrator.types import DeploymentWish
 from orchestrator.views import deployment_view
 from replicas.types import EngineKind, SimulationSettings
+from router.types import ExternalEngine, RoutingSettings
 
 router = APIRouter(prefix="/deployments", tags=["deployments"], dependencies=[Admin])
 Name = Annotated[str, Path(pattern=NAME_PATTERN)]
@@ -26,20 +28,8 @@ async def read_deployment(name: Name, context: ContextDep) -> DeploymentView:
 @router.put("/{name}")
 async def put_deployment(name: Name, body: DeploymentBody, context: ContextDep) -> DeploymentView:
     """Serve a model under `name`, or change how it is served."""
-    gpus = body.gpus_per_replica
-    if gpus is None:
-        gpus = 1.0 if any(node.gpus for node in context.loop.observed.nodes if node.alive) else 0.0
-    deployment = await context.deployments.put(
-        name,
-        model=body.model,
-        engine=EngineKind(body.engine),
-        replicas=body.replicas,
-        gpus_per_replica=gpus,
-        max_model_len=body.max_model_len,
-        engine_args=body.engine_args,
-        simulation=SimulationSettings(**body.simulation.model_dump()),
-        drain_deadline_s=body.drain_deadline_s,
-    )
+    has_gpus = any(node.gpus for node in context.loop.observed.nodes if node.alive)
+    deployment = await context.deployments.put(name, _wish(body, default_gpus=1.0 if has_gpus else 0.0))
     context.loop.wake()
     return deployment_view(deployment, {})
 
@@ -56,3 +46,27 @@ async def delete_deployment(name: Name, context: ContextDep) -> None:
     """Stop serving it. In-flight requests end first, up to the deployment's drain deadline."""
     await context.deployments.delete(name)
     context.loop.wake()
+
+
+def _wish(body: DeploymentBody, default_gpus: float) -> DeploymentWish:
+    engine = None if body.engine == "external" else EngineKind(body.engine)
+    replicas = body.replicas
+    if replicas is None:
+        replicas = 0 if engine is None else 1
+    return DeploymentWish(
+        model=body.model,
+        engine=engine,
+        replicas=replicas,
+        gpus_per_replica=default_gpus if body.gpus_per_replica is None else body.gpus_per_replica,
+        max_model_len=body.max_model_len,
+        engine_args=body.engine_args,
+        simulation=SimulationSettings(**body.simulation.model_dump()),
+        drain_deadline_s=body.drain_deadline_s,
+        routing=RoutingSettings(**body.routing.model_dump()),
+        external=tuple(_outside(each) for each in body.external),
+        keep_keys_of=frozenset(each.name for each in body.external if each.key is None),
+    )
+
+
+def _outside(body: ExternalBody) -> ExternalEngine:
+    return ExternalEngine(**body.model_dump(exclude={"key"}), key=body.key or "")

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from orchestrator.api.context import Admin, ContextDep
 from orchestrator.api.schemas import KeyCreate, KeyCreated, KeyView
 from orchestrator.views import key_view
-from router.types import Role
+from router.types import Priority, Role
 
 router = APIRouter(prefix="/keys", tags=["keys"], dependencies=[Admin])
 
@@ -17,7 +17,13 @@ async def list_keys(context: ContextDep) -> list[KeyView]:
 
 @router.post("", status_code=201)
 async def create_key(body: KeyCreate, context: ContextDep) -> KeyCreated:
-    secret, credential = await context.accounts.create_key(body.name, Role(body.role))
+    secret, credential = await context.accounts.create_key(
+        body.name,
+        Role(body.role),
+        tenant=body.tenant,
+        tenant_weight=body.weight,
+        max_priority=Priority[body.max_priority.upper()],
+    )
     return KeyCreated(key=secret, **key_view(credential).model_dump())
 
 

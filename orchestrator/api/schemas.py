@@ -4,14 +4,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from orchestrator.external import ENGINE_NAME_PATTERN, normal_url
+from router.types import ExternalEngine, PolicyName, RoutingSettings
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 
 ModelStateName = Literal["receiving", "verifying", "ready", "rejected"]
 DeploymentStateName = Literal["starting", "ready", "degraded", "stopped", "failed"]
-ReplicaStateName = Literal["starting", "ready", "draining"]
+ReplicaStateName = Literal["starting", "ready", "cordoned", "draining", "asleep"]
 ModelStatusName = Literal["starting", "ready", "asleep", "swapping", "stopped", "failed"]
 EngineName = Literal["vllm", "simulated"]
+ServedByName = Literal["vllm", "simulated", "external"]
 RoleName = Literal["admin", "user"]
+PriorityName = Literal["low", "normal", "high"]
 
 
 class Body(BaseModel):
@@ -57,10 +62,86 @@ class SimulationBody(Body):
     max_running: int = Field(default=64, gt=0)
 
 
+_ROUTING = RoutingSettings()
+
+
+class Routing(Body):
+    """How the requests of one deployment are routed and queued. A change reaches routers within a second."""
+
+    policy: PolicyName = _ROUTING.policy
+    target_ttft_s: float = Field(
+        default=_ROUTING.target_ttft_s, gt=0, le=600, description="Time to first token that users should see"
+    )
+    max_in_flight: int | None = Field(
+        default=_ROUTING.max_in_flight, ge=1, le=100_000, description="Per replica; None follows the engine's own limit"
+    )
+    queue_requests: int = Field(
+        default=_ROUTING.queue_requests, ge=0, le=1_000_000, description="More that wait than this are refused with 429"
+    )
+    queue_tokens: int = Field(default=_ROUTING.queue_tokens, ge=0, le=10**12)
+    queue_bytes: int = Field(default=_ROUTING.queue_bytes, ge=0, le=2**40)
+    queue_timeout_s: float = Field(
+        default=_ROUTING.queue_timeout_s, ge=0, le=3600, description="Longest wait for a replica that is busy"
+    )
+    cold_start_timeout_s: float = Field(
+        default=_ROUTING.cold_start_timeout_s, ge=0, le=3600, description="Longest wait for the first replica to start"
+    )
+    continue_streams: bool = Field(
+        default=_ROUTING.continue_streams, description="Go on with a stream elsewhere when its replica is lost"
+    )
+
+
+_OUTSIDE = ExternalEngine(name="", url="")
+
+
+class ExternalBody(Body):
+    """An OpenAI-compatible server that somebody else runs."""
+
+    name: str = Field(pattern=ENGINE_NAME_PATTERN, description="Tells it from the deployment's other ones")
+    url: str = Field(description="Base URL up to and including `/v1` or whatever stands in its place")
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[\x21-\x7e]{0,4096}$",
+        description="Sent as bearer token, never shown again. None keeps the key that an engine of this name and URL "
+        "has; empty sends none",
+        json_schema_extra={"writeOnly": True, "format": "password"},
+    )
+    model: str = Field(
+        default=_OUTSIDE.model, max_length=512, description="What the model is called there; empty: as here"
+    )
+    weight: float = Field(
+        default=_OUTSIDE.weight,
+        ge=0,
+        le=1000,
+        description="Share of the requests relative to one replica of ours; 0: only when no replica has room",
+    )
+    max_in_flight: int = Field(default=_OUTSIDE.max_in_flight, ge=1, le=100_000)
+    health_path: str = Field(
+        default=_OUTSIDE.health_path,
+        pattern=r"^/[\x21\x22\x24-\x5b\x5d-\x7e]{0,500}$",
+        description="Below `url`; any answer under 400 is healthy",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return normal_url(value)
+
+
+class ExternalView(BaseModel):
+    name: str
+    url: str
+    has_key: bool
+    model: str
+    weight: float
+    max_in_flight: int
+    health_path: str
+
+
 class DeploymentBody(Body):
-    model: str | None = Field(default=None, description="Name in the library; not for the simulated engine")
-    engine: EngineName = "vllm"
-    replicas: int = Field(default=1, ge=0, le=1024)
+    model: str | None = Field(default=None, description="Name in the library; for vLLM alone")
+    engine: ServedByName = Field(default="vllm", description="`external`: no replicas, engines outside alone serve it")
+    replicas: int | None = Field(default=None, ge=0, le=1024, description="None: 1, or 0 for engine `external`")
     gpus_per_replica: float | None = Field(
         default=None, ge=0, description="None: 1 where the cluster has GPUs, else 0 (the CPU)"
     )
@@ -68,6 +149,8 @@ class DeploymentBody(Body):
     engine_args: dict[str, Any] = Field(default_factory=dict)
     simulation: SimulationBody = SimulationBody()
     drain_deadline_s: float = Field(default=60, ge=0, le=3600)
+    routing: Routing = Routing()
+    external: list[ExternalBody] = Field(default_factory=list, max_length=16)
 
     @field_validator("gpus_per_replica")
     @classmethod
@@ -77,11 +160,18 @@ class DeploymentBody(Body):
             raise ValueError("a share of one GPU with at most four decimals, or a whole number")
         return value
 
+    @field_validator("external")
+    @classmethod
+    def _have_names_of_their_own(cls, value: list[ExternalBody]) -> list[ExternalBody]:
+        if len({each.name for each in value}) < len(value):
+            raise ValueError("two engines have the same name; give each one its own")
+        return value
+
 
 class DeploymentView(BaseModel):
     name: str
     model: str
-    engine: EngineName
+    engine: ServedByName
     revision: str
     state: DeploymentStateName
     reason: str
@@ -93,6 +183,8 @@ class DeploymentView(BaseModel):
     max_model_len: int | None
     engine_args: dict[str, Any]
     drain_deadline_s: float
+    routing: Routing
+    external: list[ExternalView]
     created_at: float
     updated_at: float
 
@@ -134,9 +226,34 @@ class NodeView(BaseModel):
     memory_bytes: int
 
 
+class ModelLoadView(BaseModel):
+    """What all routers together see of one model."""
+
+    model: str
+    queued: int
+    queued_tokens: int
+    oldest_wait_s: float
+    in_flight: int
+    arrivals_per_s: float
+    prompt_tokens_per_s: float
+    generated_tokens_per_s: float
+
+
+class LoadView(BaseModel):
+    routers: int = Field(description="How many report; with none of them nothing is known of the load")
+    models: list[ModelLoadView] = Field(description="Every deployed model")
+
+
 class KeyCreate(Body):
     name: str = Field(pattern=r"^[^/?#%\x00-\x1f]{1,80}$", description="Whose key it is; without / ? # %")
     role: RoleName = "user"
+    tenant: str = Field(
+        default="",
+        pattern=r"^[^\x00-\x1f]{0,80}$",
+        description="Who shares one fair share of the queue; empty: this key alone",
+    )
+    weight: float = Field(default=1, gt=0, le=1000, description="Size of that share relative to other tenants'")
+    max_priority: PriorityName = Field(default="normal", description="Highest priority that its requests may ask for")
 
 
 class KeyView(BaseModel):
@@ -145,6 +262,9 @@ class KeyView(BaseModel):
     role: RoleName
     hint: str
     created_at: float
+    tenant: str
+    weight: float
+    max_priority: PriorityName
 
 
 class KeyCreated(KeyView):

@@ -3,7 +3,7 @@
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import chat, deploy, key, model, node, run
+from orchestrator.cli import chat, deploy, key, model, node, run, status
 
 app = typer.Typer(
     help="Serve models on your own GPUs: one endpoint, many replicas, weights swapped under traffic.",
@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 app.command()(run.up)
 app.command()(run.down)
-app.command()(run.status)
+app.command()(status.status)
 app.command()(run.doctor)
 app.command()(run.login)
 app.command()(node.join)

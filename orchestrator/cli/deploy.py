@@ -1,52 +1,93 @@
 """`deploy`, `undeploy`, `scale`."""
 
+import dataclasses
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from orchestrator.cli.model import follow_import
+from orchestrator.cli.options import takes_option_groups
 from orchestrator.cli.output import connect, console, path_of
+from orchestrator.cli.routing_options import ExternalOptions, RoutingOptions
 from orchestrator.client import AdminClient
 from orchestrator.errors import HostError, InvalidRequestError, ModelRejectedError
+from orchestrator.library.sources import parse_source
+
+_ANSWERED_WITHIN_S = 15.0
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """What replicas of our own are; fields are named as in the API."""
+
+    replicas: Annotated[int | None, typer.Option(min=0, help="Number of replicas; 1 without it.")] = None
+    gpus_per_replica: Annotated[
+        float | None, typer.Option("--gpus", min=0, help="GPUs per replica; 0 serves on the CPU.")
+    ] = None
+    max_model_len: Annotated[int | None, typer.Option(min=16, help="Context length in tokens.")] = None
+    engine: Annotated[
+        Literal["vllm", "simulated", "external"],
+        typer.Option(help="`simulated` makes answers up; `external` has no replicas, only --external."),
+    ] = "vllm"
+    engine_args: Annotated[str, typer.Option(help="Further vLLM arguments as a JSON object.")] = "{}"
+    drain_deadline_s: Annotated[
+        float, typer.Option("--drain-deadline", min=0, help="Seconds that requests may take to end on a stop.")
+    ] = 60
+
+    def body(self) -> dict[str, Any]:
+        """Their part of a deployment's body."""
+        return dataclasses.asdict(self) | {"engine_args": _json_object(self.engine_args)}
+
+
+@takes_option_groups
 def deploy(
     model: Annotated[
         str,
         typer.Argument(
-            help="A model of the library, or a folder or id that is imported first. Any name with --engine simulated."
+            help="A model of the library, or a folder or id that is imported first. Any name with --engine simulated "
+            "or external."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Public name that clients use.")] = None,
-    replicas: Annotated[int, typer.Option(min=0, help="Number of replicas.")] = 1,
-    gpus: Annotated[float | None, typer.Option(min=0, help="GPUs per replica; 0 serves on the CPU.")] = None,
-    max_model_len: Annotated[int | None, typer.Option(min=16, help="Context length in tokens.")] = None,
-    engine: Annotated[Literal["vllm", "simulated"], typer.Option(help="`simulated` makes answers up.")] = "vllm",
-    engine_args: Annotated[str, typer.Option(help="Further vLLM arguments as a JSON object.")] = "{}",
-    drain_deadline: Annotated[float, typer.Option(min=0, help="Seconds that requests may take to end on a stop.")] = 60,
-    wait: Annotated[bool, typer.Option(help="Return when a replica is ready.")] = True,
+    wait: Annotated[bool, typer.Option(help="Return when it can be used.")] = True,
+    *,
+    own: EngineOptions,
+    routing: RoutingOptions,
+    outside: ExternalOptions,
 ) -> None:
-    """Serve a model under a public name."""
-    body: dict[str, Any] = {
-        "engine": engine,
-        "replicas": replicas,
-        "gpus_per_replica": gpus,
-        "max_model_len": max_model_len,
-        "engine_args": _json_object(engine_args),
-        "drain_deadline_s": drain_deadline,
-    }
+    """Serve a model under a public name. What is left out has its default, also where a deployment is changed."""
+    body = own.body() | {"routing": routing.body(), "external": outside.body()}
     with connect() as api:
-        if engine == "vllm":
+        alone = body["engine"] == "vllm" and body["external"] and not _is_ours(api, model)
+        if alone:
+            body["engine"] = "external"
+        if body["engine"] == "vllm":
             model = body["model"] = _in_library(api, model, name)
         public = name or model
-        api.put(path_of("deployments", public), body)
-        if wait and replicas:
+        deployed = api.put(path_of("deployments", public), body)
+        if alone:
+            console.print(f"The library has no model {model}: the engine outside alone serves it.")
+        if wait and deployed["replicas"]:
             _wait_until_ready(api, public)
+        elif wait and deployed["external"]:
+            _wait_until_answered(api, public)
         else:
             console.print(f"{public} is on its way.")
+
+
+def _is_ours(api: AdminClient, model: str) -> bool:
+    """Whether `model` is in the library, or is what an import would take."""
+    if any(each["name"] == model for each in api.get("/models")):
+        return True
+    try:
+        parse_source(model)
+    except InvalidRequestError:
+        return False
+    return True
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -78,6 +119,20 @@ def _wait_until_ready(api: AdminClient, name: str) -> None:
                 raise ModelRejectedError(f"{name} cannot be served: {deployment['reason']}")
             left = deployment["eta_s"]
             display.update(deployment["reason"] + (f", about {left:.0f} s left" if left else ""))
+            time.sleep(0.3)
+    console.print(f"{name} is ready.")
+
+
+def _wait_until_answered(api: AdminClient, name: str) -> None:
+    """Return once a router has an answer of the engines outside. Raises HostError when there is none in time."""
+    deadline = time.monotonic() + _ANSWERED_WITHIN_S
+    with console.status("asking the engine"):
+        while api.public_models().get(name) != "ready":
+            if time.monotonic() > deadline:
+                raise HostError(
+                    f"{name} is deployed, but the engine outside has not answered yet. It is asked every few seconds. "
+                    "Check that it runs, the URL (up to and including /v1) and the key; then deploy again or wait."
+                )
             time.sleep(0.3)
     console.print(f"{name} is ready.")
 

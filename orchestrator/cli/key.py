@@ -13,10 +13,16 @@ app = typer.Typer(help="Keys for clients.", no_args_is_help=True)
 def create_key(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     role: Annotated[Literal["user", "admin"], typer.Option(help="`user` may use models; `admin` everything.")] = "user",
+    tenant: Annotated[str, typer.Option(help="Keys of one tenant share one fair share of the queue.")] = "",
+    weight: Annotated[float, typer.Option(min=0, help="Size of that share relative to other tenants'.")] = 1,
+    max_priority: Annotated[
+        Literal["low", "normal", "high"], typer.Option(help="Highest priority that its requests may ask for.")
+    ] = "normal",
 ) -> None:
     """Create a key and print it. It is shown this once; only its digest is kept."""
+    body = {"name": name, "role": role, "tenant": tenant, "weight": weight, "max_priority": max_priority}
     with connect() as api:
-        typer.echo(api.post("/keys", {"name": name, "role": role})["key"])
+        typer.echo(api.post("/keys", body)["key"])
 
 
 @app.command("list")
@@ -31,6 +37,9 @@ def list_keys(as_json: AsJson = False) -> None:
             ("name", lambda row: row["name"]),
             ("role", lambda row: row["role"]),
             ("key", lambda row: row["hint"]),
+            ("tenant", lambda row: row["tenant"]),
+            ("weight#", lambda row: f"{row['weight']:g}"),
+            ("up to", lambda row: row["max_priority"]),
             ("age#", lambda row: age(row["created_at"])),
         ],
         as_json,

@@ -11,9 +11,10 @@ import typer
 
 from orchestrator.cli.output import AsJson, connect, console, show, size, state
 from orchestrator.errors import HostError, InvalidRequestError
-from orchestrator.host import processes, ray_node
+from orchestrator.host import processes, ray_node, router_process
 from orchestrator.host.home import Home, free_ports, require_own_address, write_secret
 from orchestrator.host.join import JoinToken, parse_join_token
+from orchestrator.host.options import RouterOptions
 
 app = typer.Typer(help="Machines of the cluster.", no_args_is_help=True)
 
@@ -53,10 +54,16 @@ def join(
         str | None, typer.Option(help="Address at which the others reach this machine; found by itself if left out.")
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=0, help="CPUs offered to replicas.")] = None,
+    router: Annotated[bool, typer.Option("--router", help="Serve /v1 here as well, with the cluster's keys.")] = False,
+    host: Annotated[str, typer.Option(help="Address of the router's public port.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The router's public port.", min=1, max=65535)] = 8000,
+    ops_host: Annotated[str, typer.Option(help="Address of its ops port (/metrics, /ready).")] = "127.0.0.1",
+    ops_port: Annotated[int, typer.Option(help="Its ops port.", min=1, max=65535)] = 9000,
+    workers: Annotated[int, typer.Option(help="Router processes on the public port.", min=1, max=64)] = 1,
 ) -> None:
     """Make this machine a node that takes replicas, until Ctrl-C."""
     parsed = parse_join_token(sys.stdin.readline() if token == "-" else token)  # noqa: S105 - a dash
-    head, _, port = parsed.ray_address.rpartition(":")
+    head, _, head_port = parsed.ray_address.rpartition(":")
     if ray_node.is_loopback(head):
         raise InvalidRequestError(
             "The cluster's head listens on loopback only, where no other machine can join. Start it with "
@@ -65,10 +72,14 @@ def join(
     home = Home.of_environment()
     home.prepare()
     home.lock()
-    address = node_address or _address_towards(head, int(port))
+    address = node_address or _address_towards(head, int(head_port))
     require_own_address(address)
     processes.end(processes.marked(home))  # what an earlier join left when it was killed hard
-    asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus))
+    wanted = None
+    if router:
+        wanted = RouterOptions(host=host, port=port, ops_host=ops_host, ops_port=ops_port, workers=workers)
+        router_process.require_free_ports(wanted)
+    asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus, wanted))
 
 
 def _address_towards(host: str, port: int) -> str:
@@ -81,7 +92,26 @@ def _address_towards(host: str, port: int) -> str:
         return str(probe.getsockname()[0])
 
 
-async def _join(home: Home, token: JoinToken, node_address: str, cpus: int) -> None:
+async def _stay(token: JoinToken, ray: processes.Child, router: processes.Child | None, stop: asyncio.Event) -> None:
+    """Until `stop`. Raises HostError when Ray ends before; a router that falls is started again."""
+    ended, stopped = asyncio.create_task(ray.wait()), asyncio.create_task(stop.wait())
+    kept = [] if router is None else [asyncio.create_task(processes.keep_running(router, stop.is_set))]
+    try:
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise HostError(
+                f"Ray left the cluster: {processes.last_line(ray.log)} Check that {token.ray_address} can be reached "
+                f"from here and that the token is of the cluster that runs now. The whole log is {ray.log}."
+            )
+    finally:
+        for task in (ended, stopped, *kept):
+            task.cancel()
+        await asyncio.gather(ended, stopped, *kept, return_exceptions=True)
+
+
+async def _join(
+    home: Home, token: JoinToken, node_address: str, cpus: int, wanted_router: RouterOptions | None
+) -> None:
     token_path = home.run / "joined.token"
     processes.adopt_orphans()
     (agent_port,) = free_ports(node_address, 1)
@@ -92,6 +122,9 @@ async def _join(home: Home, token: JoinToken, node_address: str, cpus: int) -> N
         home.logs / "ray.log",
         death_signal=signal.SIGKILL,
     )
+    router = None
+    if wanted_router is not None:
+        router = router_process.router_child(home, wanted_router, store_url=token.store_url)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -100,15 +133,14 @@ async def _join(home: Home, token: JoinToken, node_address: str, cpus: int) -> N
         ray_node.write_node_config(home, token.store_url, node_address)
         await ray.start()
         console.print(f"Joining {token.ray_address} as {node_address}. Ctrl-C leaves.")
-        ended, stopped = asyncio.create_task(ray.wait()), asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            raise HostError(
-                f"Ray left the cluster: {processes.last_line(ray.log)} Check that {token.ray_address} can be reached "
-                f"from here and that the token is of the cluster that runs now. The whole log is {ray.log}."
-            )
-        stopped.cancel()
+        if router is not None and wanted_router is not None:
+            await router.start()
+            console.print(f"Its router listens at {wanted_router.local_url}. Its log is {router.log}.")
+        await _stay(token, ray, router, stop)
     finally:
+        stop.set()
+        if router is not None:
+            await router.stop(router_process.GRACE_S)
         await ray.stop(2)
         await asyncio.to_thread(processes.end, processes.descendants())
         for path in (token_path, home.node_config):

@@ -79,7 +79,7 @@ def state(word: str) -> Text:
     colour = {
         "ready": "green", "alive": "green", "gone": "red",
         "starting": "yellow", "receiving": "yellow", "verifying": "yellow", "degraded": "yellow",
-        "draining": "yellow", "failed": "red", "rejected": "red",
+        "draining": "yellow", "cordoned": "yellow", "failed": "red", "rejected": "red",
     }.get(word, "dim")  # fmt: skip
     return Text.assemble(("●", colour), f" {word}")
 

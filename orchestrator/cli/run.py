@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `doctor`, `login`."""
+"""`up`, `down`, `doctor`, `login`."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from orchestrator.cli.output import AsJson, age, connect, console, show, state
+from orchestrator.cli.output import AsJson, connect, console, show
 from orchestrator.errors import HostError, InvalidRequestError, RoundhouseError
 from orchestrator.host import checks, processes
 from orchestrator.host.display import Display
@@ -37,6 +37,9 @@ def up(
     port: Annotated[int, typer.Option(help="Public port: API and web page.", min=1, max=65535)] = 8000,
     ops_host: Annotated[str, typer.Option(help="Address of the ops port (/metrics, /ready).")] = "127.0.0.1",
     ops_port: Annotated[int, typer.Option(help="Ops port.", min=1, max=65535)] = 9000,
+    workers: Annotated[
+        int, typer.Option(help="Router processes on the public port; each has an ops port, counted up.", min=1, max=64)
+    ] = 1,
     node_address: Annotated[
         str, typer.Option(help="Address at which other machines of the cluster reach this one.")
     ] = "127.0.0.1",
@@ -69,6 +72,7 @@ def up(
         port=port,
         ops_host=ops_host,
         ops_port=ops_port,
+        workers=workers,
         node_address=node_address,
         model=model,
         name=name,
@@ -216,39 +220,6 @@ def down() -> None:
         console.print(f"Nothing runs from {home.root}.")
     else:
         console.print("Stopped.")
-
-
-def status(as_json: AsJson = False) -> None:
-    """Show what is served, and whether all is well."""
-    home = Home.of_environment()
-    instance = home.instance()
-    if not os.environ.get("ROUNDHOUSE_URL") and (instance is None or not home.is_locked()):
-        if as_json:
-            typer.echo(json.dumps({"running": False, "home": str(home.root)}))
-        else:
-            console.print(f"Not running (home {home.root}). Start it with `roundhouse up`.")
-        raise typer.Exit(3)
-    with connect() as api:
-        system, deployments = api.get("/system"), api.get("/deployments")
-        replicas = api.get("/replicas")
-    if as_json:
-        whole = {"running": True, "url": api.url, **system, "deployments": deployments, "replicas": replicas}
-        typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
-        return
-    console.print(f"{api.url}  up {age(system['started_at'])}  serving on the {system['devices'].upper()}")
-    for problem in system["problems"]:
-        console.print(Text.assemble(("●", "red"), f" {problem}"))
-    show(
-        deployments,
-        [
-            ("model", lambda row: row["name"] + (" (SIMULATED)" if row["engine"] == "simulated" else "")),
-            ("state", lambda row: state(row["state"])),
-            ("replicas#", lambda row: f"{row['ready_replicas']}/{row['replicas']}"),
-            ("", lambda row: row["reason"]),
-        ],
-        False,
-        "Nothing is deployed. `roundhouse deploy` serves a model of the library.",
-    )
 
 
 def doctor(

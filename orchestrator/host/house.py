@@ -1,7 +1,6 @@
 """The processes of one `up`: started in order, watched, restarted when they fall, stopped in order."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -12,19 +11,16 @@ import httpx
 import psutil
 
 from orchestrator.errors import HostError
-from orchestrator.host import ray_node, store_server
+from orchestrator.host import ray_node, router_process, store_server
 from orchestrator.host.home import Home, Instance
 from orchestrator.host.options import UpOptions
-from orchestrator.host.processes import Child, descendants, end
+from orchestrator.host.processes import Child, descendants, end, keep_running
 from orchestrator.host.progress import Event, Stage, StageFinished, StageStarted
 
-_log = logging.getLogger("roundhouse.up")
 _POLL_S = 0.1
 _STORE_READY_S = 15.0
 _HTTP_READY_S = 60.0
-_STEADY_S = 60.0
-"""A process that lived this long starts again at once; one that falls sooner waits longer each time."""
-_GRACE_S = {"router": 35.0, "orchestrator": 10.0, "ray": 2.0, "store": 10.0}
+_GRACE_S = {"router": router_process.GRACE_S, "orchestrator": 10.0, "ray": 2.0, "store": 10.0}
 _RAY_END_S = 1.5
 
 
@@ -60,7 +56,8 @@ class House:
         self._report(StageFinished(Stage.STORE, time.time(), where))
         await self._start_child(self._router())
         await self._start_child(self._orchestrator())
-        await self._wait_for_http(f"{self._options.ops_url}/ready", "router")
+        for url in self._options.ops_urls:
+            await self._wait_for_http(f"{url}/ready", "router")
         await self._wait_for_http(f"http://127.0.0.1:{self._ports.orchestrator}/api/v1/openapi.json", "orchestrator")
         self._home.write_instance(
             Instance(
@@ -79,7 +76,7 @@ class House:
         """Start again whatever falls, until cancelled. The others go on meanwhile."""
         async with asyncio.TaskGroup() as group:
             for child in self._children.values():
-                group.create_task(self._keep_running(child))
+                group.create_task(keep_running(child, lambda: self._stopping))
 
     async def stop(self) -> None:
         """Stop in the order in which nobody is left waiting: the router drains first, the store goes last."""
@@ -97,18 +94,6 @@ class House:
         """Descendants that are none of our own children."""
         own = {child.pid for child in self._children.values()}
         return [process for process in descendants() if process.pid not in own]
-
-    async def _keep_running(self, child: Child) -> None:
-        pause_s = 0.5
-        while True:
-            started = time.monotonic()
-            status = await child.wait()
-            if self._stopping:
-                return
-            _log.warning("%s ended with status %s; starting it again. Its log is %s", child.name, status, child.log)
-            pause_s = 0.5 if time.monotonic() - started > _STEADY_S else min(30.0, pause_s * 2)
-            await asyncio.sleep(pause_s)
-            await child.start()
 
     async def _start_child(self, child: Child) -> None:
         self._children[child.name] = child
@@ -138,22 +123,14 @@ class House:
         return Child("orchestrator", argv, env, self._home.logs / "orchestrator.log")
 
     def _router(self) -> Child:
-        options = self._options
-        settings = {
-            "HOST": options.host,
-            "PORT": str(options.port),
-            "OPS_HOST": options.ops_host,
-            "OPS_PORT": str(options.ops_port),
-            "STORE_URL": self.store_url,
-            "ORCHESTRATOR_URL": f"http://127.0.0.1:{self._ports.orchestrator}",
-            "NO_AUTH": str(options.no_auth).lower(),
-        }
-        if options.ui_dir is not None:
-            settings["UI_DIR"] = str(options.ui_dir)
-        env = ray_node.child_environment(self._home) | {
-            f"ROUNDHOUSE_ROUTER_{name}": value for name, value in settings.items()
-        }
-        return Child("router", [sys.executable, "-m", "router.main"], env, self._home.logs / "router.log")
+        return router_process.router_child(
+            self._home,
+            self._options,
+            store_url=self.store_url,
+            orchestrator_url=f"http://127.0.0.1:{self._ports.orchestrator}",
+            no_auth=self._options.no_auth,
+            ui_dir=self._options.ui_dir,
+        )
 
     async def _wait_for_store(self) -> None:
         from orchestrator.errors import StoreUnavailableError

@@ -2,9 +2,11 @@
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,9 @@ import psutil
 from orchestrator.errors import HostError
 from orchestrator.host.home import Home
 
+_log = logging.getLogger("roundhouse.processes")
+_STEADY_S = 60.0
+"""A process that lived this long starts again at once; one that falls sooner waits longer each time."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 MARK = "ROUNDHOUSE_INSTANCE"
 """Environment variable that every process of an instance carries; its value is the home."""
@@ -91,6 +96,20 @@ class Child:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+
+async def keep_running(child: Child, stopping: Callable[[], bool]) -> None:
+    """Start `child` again whenever it falls, until `stopping`."""
+    pause_s = 0.5
+    while True:
+        started = time.monotonic()
+        status = await child.wait()
+        if stopping():
+            return
+        _log.warning("%s ended with status %s; starting it again. Its log is %s", child.name, status, child.log)
+        pause_s = 0.5 if time.monotonic() - started > _STEADY_S else min(30.0, pause_s * 2)
+        await asyncio.sleep(pause_s)
+        await child.start()
 
 
 def last_line(log: Path) -> str:

@@ -87,8 +87,7 @@ async def _serve(house: House, stop: asyncio.Event) -> None:
 
 
 def _check_machine(home: Home, options: UpOptions) -> None:
-    ports = [(options.host, options.port), (options.ops_host, options.ops_port)]
-    found = checks.examine(home, ports, running=False, engine_needed=not options.simulated)
+    found = checks.examine(home, options.listens_on, running=False, engine_needed=not options.simulated)
     problems = [check for check in found if check.level is checks.Level.PROBLEM]
     if problems:
         raise HostError(" ".join(f"{check.name}: {check.found}. {check.advice}" for check in problems))
@@ -197,8 +196,20 @@ async def _bring_weights(
 
 def _body(options: UpOptions, before: dict[str, Any] | None, what: dict[str, Any]) -> dict[str, Any]:
     """What to deploy: this run's wishes over what an admin set before."""
-    kept = ("replicas", "gpus_per_replica", "engine_args", "drain_deadline_s") if before is not None else ()
-    return {**{name: before[name] for name in kept if before is not None}, **what, **_wishes(options)}
+    kept = {} if before is None else _kept(before, what.get("engine", "vllm"))
+    return {**kept, **what, **_wishes(options)}
+
+
+def _kept(before: dict[str, Any], engine: str) -> dict[str, Any]:
+    """What a deployment's view says of it, as the body of the next one. Keys of engines outside stay as they are.
+
+    Not what another engine had, nor that it was scaled to zero: whoever starts this model wants it served.
+    """
+    names = ["drain_deadline_s", "routing"]
+    if before["engine"] == engine:
+        names += ["gpus_per_replica", "engine_args", *(["replicas"] if before["replicas"] else [])]
+    external = [{name: value for name, value in each.items() if name != "has_key"} for each in before["external"]]
+    return {**{name: before[name] for name in names}, "external": external}
 
 
 async def _deploy(api: AdminClient, wish: _Wish) -> None:

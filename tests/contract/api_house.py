@@ -93,9 +93,14 @@ class ApiHouse:
 
 @asynccontextmanager
 async def api_house(
-    store_url: str, home: Path, *, no_auth: bool = False, memory_bytes: int = 2**36
+    store_url: str,
+    home: Path,
+    *,
+    no_auth: bool = False,
+    memory_bytes: int = 2**36,
+    cluster: RecordingCluster | None = None,
 ) -> AsyncIterator[ApiHouse]:
-    changes, cluster = Changes(), RecordingCluster()
+    changes, cluster = Changes(), cluster or RecordingCluster()
     settings = Settings(store_url=store_url, home=home, port=1, ray_address="127.0.0.1:1", no_auth=no_auth)
     async with Store(store_url) as store:
         (home / "admin.key").write_text(ADMIN_KEY)

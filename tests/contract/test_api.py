@@ -44,7 +44,7 @@ def error_of(answer: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/models", "/deployments", "/replicas", "/nodes", "/keys", "/system", "/events", "/join"]
+    "path", ["/models", "/deployments", "/load", "/replicas", "/nodes", "/keys", "/system", "/events", "/join"]
 )
 async def test_request_without_a_key_is_refused_everywhere(house: ApiHouse, path: str) -> None:
     for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}):

@@ -61,3 +61,16 @@ async def test_events_to_a_user_hold_the_catalog_and_nothing_else(house: ApiHous
         await house.tick()
         name, data = await anext(events)
         assert (name, data[0]["simulated"]) == ("catalog", True)
+
+
+async def test_events_never_hold_the_key_of_an_engine_outside(house: ApiHouse) -> None:
+    outside = {"name": "far", "url": "https://far.example/v1", "key": "sk-of-the-engine"}
+    async with asyncio.timeout(10):
+        for role, lists in ((Role.ADMIN, 5), (Role.USER, 1)):
+            await house.client.put("/deployments/chat", json={"engine": "external", "external": [outside]})
+            await house.tick()
+            async with aclosing(cast(Any, listen(house, role))) as events:
+                told = dict([await anext(events) for _ in range(lists)])
+            assert told["catalog"][0]["status"] == "ready"
+            assert "sk-of-the-engine" not in json.dumps(told)
+            assert "far.example" not in json.dumps(told["catalog"]), "where it runs is not for users"

@@ -127,7 +127,7 @@ async def test_a_failure_is_kept_for_an_hour(store: Redis) -> None:
 
 
 async def test_a_beat_carries_the_vitals_of_the_moment(store: Redis) -> None:
-    lease = Lease(store, ENDPOINT, lambda: (3, LOAD))
+    lease = Lease(store, ENDPOINT, lambda: ({"router-a": 1, "router-b": 2}, LOAD))
     assert await lease.beat()
     stored = await _stored(store)
     assert stored is not None
@@ -135,7 +135,7 @@ async def test_a_beat_carries_the_vitals_of_the_moment(store: Redis) -> None:
 
 
 async def test_a_change_of_state_is_announced_once(store: Redis, changes: PubSub) -> None:
-    lease = Lease(store, ENDPOINT, lambda: (0, LOAD))
+    lease = Lease(store, ENDPOINT, lambda: ({}, LOAD))
     await lease.beat()
     lease.update(state=ReplicaState.READY, port=1234)
     await lease.beat()
@@ -149,7 +149,7 @@ async def test_a_change_of_state_is_announced_once(store: Redis, changes: PubSub
 
 async def test_an_outage_of_the_store_is_survived(own_valkey: ValkeyProcess) -> None:
     store = open_store(own_valkey.url)
-    lease = Lease(store, ENDPOINT, lambda: (0, LOAD))
+    lease = Lease(store, ENDPOINT, lambda: ({}, LOAD))
     assert await lease.beat()
     own_valkey.stop()
     assert not await lease.beat()
@@ -170,7 +170,7 @@ async def test_the_keeper_holds_updates_and_releases(valkey_url: str, store: Red
     keeper = LeaseKeeper(valkey_url)
     await store.set(spec_key("tiny"), msgspec.json.encode(SPEC))
     assert await keeper.fetch_spec("tiny", patience_s=5) == SPEC
-    await keeper.hold(ENDPOINT, lambda: (1, LOAD))
+    await keeper.hold(ENDPOINT, lambda: ({"router-a": 1}, LOAD))
     assert await _change(changes) == b"endpoints"
     keeper.update(state=ReplicaState.READY)
     assert await _change(changes) == b"endpoints"

@@ -3,13 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from random import Random
 
 import pytest
 
 from replicas.types import ENDPOINT_IDS_KEY, ReplicaState, endpoint_key
+from router.core import LoopClock
+from router.dispatcher import Dispatcher
+from router.prefix_chain import chain_of
+from router.quarantine import Quarantine
+from router.store import RouterStore
 from router.table import RoutingTable
 from router.telemetry import Telemetry
-from router.types import CATALOG_KEY, CREDENTIALS_KEY, ModelStatus
+from router.types import CATALOG_KEY, CREDENTIALS_KEY, CatalogEntry, ModelStatus
 from tests.conftest import ValkeyProcess
 from tests.router_harness import KEY, FakeReplica, StoreWriter, digest, eventually
 
@@ -19,7 +25,13 @@ A_MOMENT_S = 1.0
 @asynccontextmanager
 async def following(url: str, refresh_s: float = 60.0) -> AsyncIterator[tuple[RoutingTable, StoreWriter]]:
     """A table that reads again by itself so rarely that only events can explain what it knows."""
-    table = RoutingTable(url, Telemetry(), refresh_s=refresh_s)
+    reader, telemetry = RouterStore(url), Telemetry()
+
+    def dispatcher(entry: CatalogEntry) -> Dispatcher:
+        meter = telemetry.meter(entry.name)
+        return Dispatcher(entry, meter, quarantine=Quarantine(), clock=LoopClock(), rng=Random(1))
+
+    table = RoutingTable(reader, telemetry, dispatcher, router_id="me", refresh_s=refresh_s)
     store = StoreWriter(url)
     task = asyncio.create_task(table.follow())
     try:
@@ -30,6 +42,7 @@ async def following(url: str, refresh_s: float = 60.0) -> AsyncIterator[tuple[Ro
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        await reader.close()
         await store.client.aclose()
 
 
@@ -131,8 +144,43 @@ async def test_token_cannot_add_a_header(valkey_url: str) -> None:
         await store.endpoint(replica().endpoint(token="t\r\nx-evil: 1", revision="r\r\nx: 1"))
         await within_a_moment(lambda: "tiny" in table.models and bool(table.models["tiny"].replicas))
         (view,) = table.models["tiny"].replicas
-        assert view.head.count(b"\r\n") == 2
-        assert view.labels.count(b"\r\n") == 3
+        assert view.head.count(b"\r\n") == 3
+        assert view.labels.count(b"\r\n") == 2
+
+
+async def test_other_routers_requests_count_as_load(valkey_url: str) -> None:
+    async with following(valkey_url) as (table, store):
+        await store.model()
+        await store.endpoint(replica().endpoint(in_flight=9, in_flight_by_router={"me": 4, "other": 3, "third": 2}))
+        await within_a_moment(lambda: "tiny" in table.models and bool(table.models["tiny"].replicas))
+        (view,) = table.models["tiny"].replicas
+        assert (view.in_flight, view.others_in_flight, view.load) == (0, 5, 5)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"cordoned": ("r1",)}, {"revisions": ("sha256:new",)}], ids=["by name", "of a revision not wanted"]
+)
+async def test_replica_gets_nothing_new_when_cordoned(valkey_url: str, entry: dict[str, object]) -> None:
+    async with following(valkey_url) as (table, store):
+        await store.model(**entry)
+        await store.endpoint(replica().endpoint())
+        await within_a_moment(lambda: "tiny" in table.models and bool(table.models["tiny"].replicas))
+        (view,) = table.models["tiny"].replicas
+        assert (view.state, view.takes) == (ReplicaState.CORDONED, False)
+        await store.model()
+        await within_a_moment(lambda: table.models["tiny"].ready_replicas == 1)
+
+
+async def test_cache_knowledge_is_void_after_a_new_epoch(valkey_url: str) -> None:
+    async with following(valkey_url) as (table, store):
+        await store.model()
+        await store.endpoint(replica().endpoint())
+        await within_a_moment(lambda: "tiny" in table.models and bool(table.models["tiny"].replicas))
+        (view,) = table.models["tiny"].replicas
+        view.cache.insert(chain_of(b"x" * 1000))
+        await store.endpoint(replica().endpoint(epoch=1))
+        await within_a_moment(lambda: len(view.cache) == 0)
+        assert len(view.cache.directory) == 0
 
 
 @pytest.mark.timeout(60)

@@ -6,35 +6,35 @@ from contextlib import aclosing
 import msgspec
 import pytest
 import redis as sync_redis
+from msgspec import structs
 
 from orchestrator.deployments import Deployments
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError, StoreUnavailableError
 from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
-from orchestrator.types import DEPLOYMENTS_KEY, Deployment, Model, ModelState
+from orchestrator.types import DEPLOYMENTS_KEY, Deployment, DeploymentWish, Model, ModelState
 from replicas.types import (
     ENDPOINT_IDS_KEY,
-    EngineKind,
     ReplicaSpec,
-    SimulationSettings,
     endpoint_key,
     failure_key,
     spec_key,
 )
-from router.types import CATALOG_KEY, CatalogEntry, ModelStatus
+from router.types import (
+    CATALOG_KEY,
+    ROUTER_IDS_KEY,
+    CatalogEntry,
+    ModelLoad,
+    ModelStatus,
+    RouterReport,
+    RoutingSettings,
+    router_report_key,
+)
 from tests.conftest import ValkeyProcess
-from tests.unit.orchestrator.builders import endpoint, failure
+from tests.unit.orchestrator.builders import endpoint, failure, outside
 
 MODEL = Model(name="m", source="/m", state=ModelState.READY, revision="sha256:a", path="/m", created_at=1.0)
-PLAIN = {
-    "engine": EngineKind.VLLM,
-    "replicas": 1,
-    "gpus_per_replica": 0.0,
-    "max_model_len": None,
-    "engine_args": {},
-    "simulation": SimulationSettings(),
-    "drain_deadline_s": 1.0,
-}
+WISH = DeploymentWish(model="m", drain_deadline_s=1.0)
 
 
 async def test_model_when_put_and_deleted_is_there_and_gone(valkey_url: str) -> None:
@@ -48,7 +48,7 @@ async def test_model_when_put_and_deleted_is_there_and_gone(valkey_url: str) -> 
 async def test_deployment_when_put_writes_what_its_replicas_will_read(valkey_url: str) -> None:
     async with Store(valkey_url) as store:
         await store.put_model(MODEL)
-        await Deployments(store).put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        await Deployments(store).put("chat", WISH)
     with sync_redis.Redis.from_url(valkey_url) as client:
         spec = msgspec.json.decode(client.get(spec_key("chat")), type=ReplicaSpec)
         wanted = spec_digest(msgspec.json.decode(client.hget(DEPLOYMENTS_KEY, "chat"), type=Deployment))
@@ -60,10 +60,10 @@ async def test_deployment_put_again_replaces_replicas_only_for_new_weights(valke
     async with Store(valkey_url) as store:
         deployments = Deployments(store)
         await store.put_model(MODEL)
-        first = await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
-        same = await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
-        await store.put_model(msgspec.structs.replace(MODEL, revision="sha256:b"))
-        other = await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        first = await deployments.put("chat", WISH)
+        same = await deployments.put("chat", WISH)
+        await store.put_model(structs.replace(MODEL, revision="sha256:b"))
+        other = await deployments.put("chat", WISH)
     assert (first.generation, same.generation, other.generation) == (1, 1, 2)
     assert other.created_at == first.created_at
 
@@ -71,15 +71,15 @@ async def test_deployment_put_again_replaces_replicas_only_for_new_weights(valke
 async def test_deployment_of_weights_that_are_not_ready_is_refused(valkey_url: str) -> None:
     async with Store(valkey_url) as store:
         deployments = Deployments(store)
-        await store.put_model(msgspec.structs.replace(MODEL, state=ModelState.REJECTED, reason="no weights"))
+        await store.put_model(structs.replace(MODEL, state=ModelState.REJECTED, reason="no weights"))
         with pytest.raises(ConflictError, match="no weights"):
-            await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+            await deployments.put("chat", WISH)
         with pytest.raises(NotFoundError):
-            await deployments.put("chat", model="other", **PLAIN)  # type: ignore[arg-type]
+            await deployments.put("chat", structs.replace(WISH, model="other"))
         with pytest.raises(InvalidRequestError, match="model"):
-            await deployments.put("chat", model=None, **PLAIN)  # type: ignore[arg-type]
+            await deployments.put("chat", structs.replace(WISH, model=None))
         with pytest.raises(InvalidRequestError, match="trust_remote_code"):
-            await deployments.put("chat", model="m", **(PLAIN | {"engine_args": {"trust_remote_code": True}}))  # type: ignore[arg-type]
+            await deployments.put("chat", structs.replace(WISH, engine_args={"trust_remote_code": True}))
         assert await store.deployments() == {}
 
 
@@ -87,7 +87,7 @@ async def test_deployments_when_renewed_have_the_spec_of_this_version_and_no_old
     async with Store(valkey_url) as store:
         deployments = Deployments(store)
         await store.put_model(MODEL)
-        await deployments.put("chat", model="m", **PLAIN)  # type: ignore[arg-type]
+        await deployments.put("chat", WISH)
         with sync_redis.Redis.from_url(valkey_url) as client:
             written = client.get(spec_key("chat"))
             client.set(spec_key("chat"), b"{}")
@@ -104,6 +104,45 @@ async def test_endpoint_whose_lease_ended_is_swept_from_the_index(valkey_url: st
         async with Store(valkey_url) as store:
             assert await store.endpoints() == (endpoint(),)
         assert client.smembers(ENDPOINT_IDS_KEY) == {b"chat-1"}
+
+
+async def test_deployment_that_only_engines_outside_serve_has_no_spec_for_replicas(valkey_url: str) -> None:
+    async with Store(valkey_url) as store:
+        deployments = Deployments(store)
+        await store.put_model(MODEL)
+        await deployments.put("chat", WISH)
+        only = DeploymentWish(engine=None, replicas=0, external=(outside(),))
+        await deployments.put("chat", only)
+        await deployments.put("far", only)
+        with sync_redis.Redis.from_url(valkey_url) as client:
+            assert client.ttl(spec_key("chat")) > 0, "a replica that is starting may still read it"
+            assert not client.exists(spec_key("far"))
+        await deployments.put("chat", WISH)
+        await deployments.renew()
+        with sync_redis.Redis.from_url(valkey_url) as client:
+            assert client.ttl(spec_key("chat")) == -1
+
+
+async def test_deployment_written_before_routing_could_be_set_has_the_defaults(valkey_url: str) -> None:
+    old = b'{"name":"chat","model":"m","engine":"vllm","replicas":2,"created_at":1.0,"updated_at":1.0}'
+    with sync_redis.Redis.from_url(valkey_url) as client:
+        client.hset(DEPLOYMENTS_KEY, "chat", old)
+    async with Store(valkey_url) as store:
+        found = (await store.deployments())["chat"]
+    assert (found.routing, found.external, found.replicas) == (RoutingSettings(), (), 2)
+
+
+async def test_reports_of_routers_that_went_silent_are_swept_from_the_index(valkey_url: str) -> None:
+    report = RouterReport(router_id="a", at=1.0, models={"chat": ModelLoad(queued=3)})
+    with sync_redis.Redis.from_url(valkey_url) as client:
+        client.sadd(ROUTER_IDS_KEY, "a", "b")
+        client.set(router_report_key("a"), msgspec.json.encode(report))
+        async with Store(valkey_url) as store:
+            assert await store.routers() == (report,)
+            assert client.smembers(ROUTER_IDS_KEY) == {b"a"}
+            client.delete(router_report_key("a"))
+            assert await store.routers() == ()
+            assert await store.routers() == ()
 
 
 async def test_catalog_when_put_is_published_to_those_who_listen(valkey_url: str) -> None:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from router.credentials import csrf_token
-from router.types import CredentialKind, ModelStatus
+from router.types import CredentialKind, ModelStatus, RoutingSettings
 from tests.router_harness import KEY, FakeReplica, Received, chunk, digest, eventually, get, post, rig, unary_bytes
 
 CHUNKED = f"POST /v1/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ntransfer-encoding: chunked\r\n"
@@ -91,7 +91,7 @@ async def test_unknown_model_is_404_and_no_metric_label(valkey_url: str) -> None
         await ops.send(get("/metrics"))
         metrics = (await ops.answer()).body.decode()
         assert "never-heard-of" not in metrics
-        assert 'roundhouse_router_requests_total{code="404",model="unknown"} 1.0' in metrics
+        assert 'roundhouse_router_requests_total{class="normal",code="404",model="unknown"} 1.0' in metrics
         assert 'roundhouse_router_replicas_ready{model="tiny"} 1.0' in metrics
         assert "roundhouse_router_store_connected 1.0" in metrics
         ops.close()
@@ -108,7 +108,8 @@ async def test_unknown_model_is_404_and_no_metric_label(valkey_url: str) -> None
 )
 async def test_model_without_a_replica_says_when_to_come_back(valkey_url: str, status: ModelStatus, code: str) -> None:
     async with rig(valkey_url) as router:
-        await router.store.model("cold", status, detail="reading weights", retry_after_s=42)
+        routing = RoutingSettings(cold_start_timeout_s=0.1)
+        await router.store.model("cold", status, detail="reading weights", retry_after_s=42, routing=routing)
         await eventually(lambda: "cold" in router.router.core.table.models)
         answer = await router.ask(post({"model": "cold"}))
         assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, code, "42")

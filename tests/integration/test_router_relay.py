@@ -7,6 +7,7 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import APIError, AsyncOpenAI
 
+from replicas.types import ROUTER_ID_HEADER
 from router.features import ROUTES
 from tests.router_harness import (
     KEY,
@@ -59,7 +60,8 @@ async def test_credentials_and_internal_headers_are_not_passed_on(valkey_url: st
         (request,) = router.replicas["r1"].requests
         names = {name for name, _ in request.headers}
         assert not names & {"x-api-key", "cookie", "te", "x-private", "connection"}
-        assert not [name for name in names if name.startswith("x-roundhouse")]
+        assert [name for name in names if name.startswith("x-roundhouse")] == [ROUTER_ID_HEADER]
+        assert request.header(ROUTER_ID_HEADER) == router.router.id
         assert request.header("user-agent") == "test"
         assert KEY not in str(request.headers)
         assert answer.headers["x-request-id"] == request.header("x-request-id") != "not sane!"

@@ -64,7 +64,7 @@ async def start() -> AsyncIterator[Start]:
         async def _start(simulation: SimulationSettings = FAST, **faults: Any) -> Running:
             engine = SimulatedEngine()
             await engine.start(_spec(simulation, faults), lambda _: None)
-            server = ReplicaServer(engine.app, TOKEN)
+            server = ReplicaServer(engine, TOKEN)
             url = f"http://127.0.0.1:{await server.start('127.0.0.1')}"
             stack.push_async_callback(engine.stop)
             stack.push_async_callback(server.stop)
@@ -330,21 +330,21 @@ async def test_a_fault_that_does_not_exist() -> None:
         await SimulatedEngine().start(_spec(FAST, {"catch_fire": True}), lambda _: None)
 
 
-async def test_an_engine_that_dies_ends_its_stream_with_an_error(start: Start) -> None:
+async def test_an_engine_that_dies_cuts_its_stream_so_that_nothing_looks_whole(start: Start) -> None:
     running = await start(die_after_tokens=5)
-    answer = await running.chat(stream=True)
-    assert '"error"' in answer.text
-    assert "[DONE]" not in answer.text
+    with pytest.raises(httpx.RemoteProtocolError):
+        await running.chat(stream=True)
     assert running.engine.dead
-    assert (await running.chat()).status_code == 500
+    # The gate speaks for it from now on, on every route.
+    assert (await running.chat()).json()["error"]["code"] == "engine_dead"
     assert (await running.http.get("/health")).status_code == 503
     with pytest.raises(EngineUnhealthyError):
         await running.engine.generate_one()
 
 
-async def test_an_engine_that_dies_answers_500_to_who_waits(start: Start) -> None:
+async def test_an_engine_that_dies_sends_who_waits_elsewhere(start: Start) -> None:
     running = await start(die_after_tokens=5)
-    assert (await running.chat()).status_code == 500
+    assert (await running.chat()).status_code == 503
 
 
 async def test_an_engine_that_hangs_looks_alive_but_answers_nothing(start: Start) -> None:
@@ -366,5 +366,5 @@ async def test_stopping_ends_what_is_in_flight(start: Start) -> None:
     request = asyncio.create_task(running.chat())
     await running.in_flight(1)
     await running.engine.stop()
-    assert (await request).status_code == 500
+    assert (await request).status_code == 503
     await running.engine.stop()

@@ -15,8 +15,20 @@ from orchestrator.types import (
     StartApplication,
     StopApplication,
 )
+from router.types import ExternalEngine, PolicyName, RoutingSettings
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
+ROUTING = st.builds(
+    RoutingSettings,
+    policy=st.sampled_from(PolicyName),
+    target_ttft_s=st.floats(0.1, 600),
+    max_in_flight=st.none() | st.integers(1, 100),
+    queue_requests=st.integers(0, 100),
+    continue_streams=st.booleans(),
+)
+ENGINES = st.lists(
+    st.builds(ExternalEngine, name=NAMES, url=st.just("http://far"), key=st.text(), weight=st.floats(0, 9)), max_size=2
+).map(tuple)
 STATUSES = st.sampled_from(["DEPLOYING", "RUNNING", "UNHEALTHY", "DEPLOY_FAILED", "DELETING"])
 
 
@@ -30,6 +42,8 @@ def deployments(draw: st.DrawFn) -> dict[str, Deployment]:
             replicas=draw(st.integers(0, 4)),
             generation=draw(st.integers(1, 3)),
             gpus_per_replica=draw(st.sampled_from([0, 0.5, 1, 2])),
+            routing=draw(ROUTING),
+            external=draw(ENGINES),
             created_at=0,
             updated_at=0,
         )
@@ -115,3 +129,28 @@ def test_plan_touches_each_application_at_most_once_and_stops_first(
     assert len(names) == len(set(names))
     gone = [name for name in names if name not in desired.deployments]
     assert names[: len(gone)] == gone
+
+
+@given(clusters(), ROUTING, ENGINES)
+def test_plan_is_the_same_whatever_routers_are_told(
+    cluster: tuple[DesiredState, ObservedState], routing: RoutingSettings, external: tuple[ExternalEngine, ...]
+) -> None:
+    desired, observed = cluster
+    told = DesiredState(
+        deployments={
+            name: structs.replace(each, routing=routing, external=external)
+            for name, each in desired.deployments.items()
+        }
+    )
+    actions, others = plan(desired, observed, 0.0), plan(told, observed, 0.0)
+    assert [_outline(action) for action in actions] == [_outline(action) for action in others]
+
+
+def _outline(action: Action) -> tuple[str, ...]:
+    match action:
+        case StartApplication(deployment=deployment, spec_digest=digest):
+            return ("start", deployment.name, digest)
+        case ScaleApplication(name=name, spec_digest=digest, replicas=replicas):
+            return ("scale", name, digest, str(replicas))
+        case StopApplication(name=name):
+            return ("stop", name)

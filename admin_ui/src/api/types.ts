@@ -9,6 +9,7 @@ export type DeploymentView = Schemas["DeploymentView"];
 export type DeploymentBody = Schemas["DeploymentBody"];
 export type ReplicaView = Schemas["ReplicaView"];
 export type NodeView = Schemas["NodeView"];
+export type KeyCreate = Schemas["KeyCreate"];
 export type KeyView = Schemas["KeyView"];
 export type KeyCreated = Schemas["KeyCreated"];
 export type SessionView = Schemas["SessionView"];

@@ -44,6 +44,7 @@ export const en = {
     failed: "Failed",
     asleep: "Asleep",
     swapping: "Swapping",
+    cordoned: "Cordoned",
     draining: "Draining",
     receiving: "Receiving",
     verifying: "Verifying",
@@ -270,6 +271,7 @@ export const en = {
       undeployAsk: "Stop serving {{name}}? Requests in flight end first.",
       chat: "Chat with it",
       readyOf: "{{ready}} of {{wanted}}",
+      outside: "Outside: {{names}}",
     },
     models: {
       emptyTitle: "The library is empty",

@@ -46,6 +46,7 @@ export const zh: Dictionary = {
     failed: "失败",
     asleep: "休眠",
     swapping: "切换中",
+    cordoned: "不接新请求",
     draining: "排空中",
     receiving: "接收中",
     verifying: "校验中",
@@ -272,6 +273,7 @@ export const zh: Dictionary = {
       undeployAsk: "停止提供 {{name}}？处理中的请求会先完成。",
       chat: "与它对话",
       readyOf: "{{ready}} / {{wanted}}",
+      outside: "外部：{{names}}",
     },
     models: {
       emptyTitle: "模型库为空",

@@ -11,6 +11,7 @@ const TONES = {
   alive: "good",
   starting: "wait",
   degraded: "wait",
+  cordoned: "wait",
   draining: "wait",
   receiving: "wait",
   verifying: "wait",

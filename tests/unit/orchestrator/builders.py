@@ -5,11 +5,16 @@ from typing import Any
 from orchestrator.reconcile import spec_digest
 from orchestrator.types import Deployment, ObservedApplication, ObservedNode
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, ReplicaState
+from router.types import ExternalEngine
 
 
 def deployment(name: str = "chat", **changes: Any) -> Deployment:
     values: dict[str, Any] = {"model": name, "revision": "sha256:a", "created_at": 100.0, "updated_at": 100.0}
     return Deployment(name=name, **(values | changes))
+
+
+def outside(name: str = "far", **changes: Any) -> ExternalEngine:
+    return ExternalEngine(name=name, **({"url": "https://far.example/v1"} | changes))
 
 
 def application(

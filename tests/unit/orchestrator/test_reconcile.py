@@ -12,7 +12,8 @@ from orchestrator.types import (
     StartApplication,
     StopApplication,
 )
-from tests.unit.orchestrator.builders import application, deployment, endpoint, failure
+from router.types import PolicyName, RoutingSettings
+from tests.unit.orchestrator.builders import application, deployment, endpoint, failure, outside
 
 
 def kinds(desired: list[Any], observed: list[ObservedApplication]) -> list[str]:
@@ -36,6 +37,10 @@ SAME = spec_digest(deployment())
         ([deployment(replicas=3)], [application(digest=SAME)], ["ScaleApplication"]),
         ([deployment()], [application(digest="ffffffff")], ["StartApplication"]),
         ([deployment(replicas=0)], [], []),
+        ([deployment(replicas=0, engine=None, external=(outside(),))], [], []),
+        ([deployment(replicas=0, engine=None, external=(outside(),))], [application(digest=SAME)], ["StopApplication"]),
+        ([deployment(routing=RoutingSettings(max_in_flight=1))], [application(digest=SAME)], []),
+        ([deployment(external=(outside(),))], [application(digest=SAME)], []),
         ([deployment(replicas=0)], [application(digest=SAME)], ["StopApplication"]),
         ([deployment(replicas=0)], [application(digest=SAME, status="DELETING")], []),
         ([deployment()], [application(digest=SAME, status="DELETING")], []),
@@ -57,6 +62,8 @@ def test_plan_for_each_difference_takes_the_one_action_that_mends_it(
         ("replicas", 5, False),
         ("revision", "sha256:b", False),
         ("updated_at", 999.0, False),
+        ("routing", RoutingSettings(policy=PolicyName.LEAST_LOADED, queue_requests=1), False),
+        ("external", (outside(key="secret"),), False),
         ("generation", 2, True),
         ("gpus_per_replica", 1.0, True),
         ("max_model_len", 512, True),

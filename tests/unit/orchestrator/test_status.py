@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.status import catalog_entry, describe
+from orchestrator.status import catalog_entry, describe, reason_for_admins
 from orchestrator.types import DeploymentState, ObservedState
 from replicas.types import EngineKind, ReplicaState
-from router.types import ModelStatus
-from tests.unit.orchestrator.builders import application, deployment, endpoint, failure, node
+from router.types import ModelStatus, PolicyName, RoutingSettings
+from tests.unit.orchestrator.builders import application, deployment, endpoint, failure, node, outside
 
 STARTING = {"state": ReplicaState.STARTING, "detail": "loading the weights"}
 
@@ -15,6 +15,20 @@ STARTING = {"state": ReplicaState.STARTING, "detail": "loading the weights"}
     ("changes", "observed", "state", "reason"),
     [
         ({"replicas": 0}, {}, DeploymentState.STOPPED, "scaled to zero"),
+        (
+            {"replicas": 0, "external": (outside(), outside("near", url="http://10.0.0.9:8000/v1"))},
+            {},
+            DeploymentState.READY,
+            "served outside by https://far.example/v1, http://10.0.0.9:8000/v1",
+        ),
+        ({"replicas": 0, "engine": None, "external": (outside(),)}, {}, DeploymentState.READY, "served outside by"),
+        ({"external": (outside(),)}, {}, DeploymentState.STARTING, "waiting for Ray"),
+        (
+            {"external": (outside(),)},
+            {"failures": {"chat": failure(permanent=True)}},
+            DeploymentState.FAILED,
+            "no memory",
+        ),
         ({}, {"endpoints": (endpoint(),)}, DeploymentState.READY, "1 of 1"),
         ({"replicas": 2}, {"endpoints": (endpoint(),)}, DeploymentState.DEGRADED, "1 of 2"),
         ({"max_model_len": 512}, {"endpoints": (endpoint(),)}, DeploymentState.STARTING, "waiting for Ray"),
@@ -77,3 +91,49 @@ def test_catalog_entry_of_a_simulated_engine_says_so_loudly() -> None:
     entry = catalog_entry(one, describe(one, ObservedState(), None, now=100.0), None)
     assert entry.simulated
     assert "SIMULATED" in entry.description
+
+
+@pytest.mark.parametrize(
+    ("changes", "observed", "status"),
+    [
+        ({"replicas": 0}, {}, ModelStatus.READY),
+        ({"replicas": 0, "engine": None}, {}, ModelStatus.READY),
+        ({}, {}, ModelStatus.READY),
+        ({}, {"failures": {"chat": failure(permanent=True)}}, ModelStatus.READY),
+    ],
+)
+def test_catalog_entry_with_an_engine_outside_is_ready_whatever_our_own_replicas_do(
+    changes: dict[str, Any], observed: dict[str, Any], status: ModelStatus
+) -> None:
+    engine = outside(key="secret")
+    one = deployment(external=(engine,), **changes)
+    entry = catalog_entry(one, describe(one, ObservedState(**observed), None, now=100.0), None)
+    assert entry.status is status
+    assert entry.external == (engine,)
+    assert engine.url not in entry.detail, "where it runs is not for clients"
+
+
+def test_catalog_entry_carries_the_routing_settings() -> None:
+    one = deployment(routing=RoutingSettings(policy=PolicyName.POWER_OF_TWO, max_in_flight=3))
+    entry = catalog_entry(one, describe(one, ObservedState(), None, now=100.0), None)
+    assert entry.routing == one.routing
+
+
+@pytest.mark.parametrize(
+    ("changes", "observed", "reason"),
+    [
+        ({}, {}, "waiting for Ray to start the replica"),
+        (
+            {"external": (outside(),)},
+            {"failures": {"chat": failure(permanent=True, reason="No memory.")}},
+            "No memory. Meanwhile requests go to https://far.example/v1",
+        ),
+        ({"external": (outside(),)}, {"endpoints": (endpoint(),)}, "1 of 1 replicas ready"),
+        ({"external": (outside(),), "replicas": 0}, {}, "served outside by https://far.example/v1"),
+    ],
+)
+def test_reason_for_admins_says_who_serves_while_no_replica_of_ours_does(
+    changes: dict[str, Any], observed: dict[str, Any], reason: str
+) -> None:
+    one = deployment(**changes)
+    assert reason_for_admins(one, describe(one, ObservedState(**observed), None, now=100.0)) == reason

@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from router import errors
-from router.errors import Refusal, current_status, envelope, model_not_found, model_not_ready, replica_lost_event
-from router.failover import EventTail, Remedy, remedy
-from router.headers import answer_lines, header_safe, sane_request_id, split_request_headers
+from router.errors import (
+    Refusal,
+    current_status,
+    envelope,
+    model_not_found,
+    model_not_ready,
+    no_replica_left,
+    overloaded,
+    replica_lost_event,
+    waited_too_long,
+)
+from router.failover import EventTail, refused_by_replica
+from router.headers import answer_lines, header_safe, sane_request_id, session_of, split_request_headers
 from router.settings import RouterSettings
 from router.types import CatalogEntry, ModelStatus
 
@@ -53,11 +63,62 @@ def test_lost_replica_event_has_the_form_of_its_api() -> None:
     assert json.loads(anthropic.partition(b"data: ")[2])["type"] == "error"
 
 
-def test_remedy_depends_on_what_the_client_has_seen() -> None:
-    assert remedy(head_sent=False, stale=True, event_stream=False) is Remedy.SAME_REPLICA
-    assert remedy(head_sent=False, stale=False, event_stream=False) is Remedy.NEXT_REPLICA
-    assert remedy(head_sent=True, stale=False, event_stream=True) is Remedy.END_STREAM
-    assert remedy(head_sent=True, stale=False, event_stream=False) is Remedy.ABORT
+@pytest.mark.parametrize("reason", ["requests", "tokens", "bytes", "displaced"])
+def test_overload_names_model_cause_and_when_to_come_back(reason: str) -> None:
+    refusal = overloaded("m", reason, 12.4)
+    assert (refusal.status, refusal.kind, refusal.retry_after_s) == (429, "rate_limit_error", 12)
+    assert "'m'" in refusal.message
+    assert "12 s" in refusal.message
+    others = {overloaded("m", each, 12.4).message for each in ("requests", "tokens", "bytes", "displaced")}
+    assert len(others) == 4
+
+
+@pytest.mark.parametrize(
+    ("drain_s", "retry_after_s"), [(0.0, 1), (0.4, 1), (1.6, 2), (119.0, 119), (1e9, 120), (float(10**15), 120)]
+)
+def test_client_is_told_to_wait_a_second_at_least_and_two_minutes_at_most(drain_s: float, retry_after_s: int) -> None:
+    assert overloaded("m", "requests", drain_s).retry_after_s == retry_after_s
+    assert waited_too_long("m", 20.0, drain_s).retry_after_s == retry_after_s
+
+
+def test_who_found_no_room_in_time_is_told_how_long_it_waited() -> None:
+    refusal = waited_too_long("m", 119.6, 3.0)
+    assert (refusal.status, refusal.code) == (429, "queue_timeout")
+    assert "120 s" in refusal.message
+
+
+@pytest.mark.parametrize("refusal", [model_not_found("x"), no_replica_left("x" * 9999), model_not_ready(ENTRY)])
+def test_refusal_of_a_model_says_when_or_where_to_go_on(refusal: Refusal) -> None:
+    assert refusal.retry_after_s or "/v1/models" in refusal.message
+    assert len(refusal.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("status", "inside", "outside"),
+    [
+        (200, None, None),
+        (400, None, None),
+        (401, "unauthorized", "unauthorized"),
+        (403, None, "unauthorized"),
+        (404, None, None),
+        (422, None, None),
+        (429, None, "busy"),
+        (500, None, "error"),
+        (502, None, "error"),
+        (503, "unavailable", "unavailable"),
+        (504, None, "error"),
+    ],
+)
+def test_another_is_asked_when_a_replica_says_that_it_is_not_the_clients_fault(
+    status: int, inside: str | None, outside: str | None
+) -> None:
+    assert refused_by_replica(status, external=False, last=False) == inside
+    assert refused_by_replica(status, external=True, last=False) == outside
+
+
+def test_busy_engine_outside_is_the_answer_when_it_is_the_last() -> None:
+    assert refused_by_replica(429, external=True, last=True) is None
+    assert refused_by_replica(503, external=True, last=True) == "unavailable"
 
 
 @given(st.lists(st.sampled_from([b"data: a", b"\n", b"\n\n", b"\r\n\r\n", b"\r", b"x" * 50])))
@@ -85,6 +146,24 @@ def test_credentials_and_internal_headers_stop_at_the_router() -> None:
     kept, lines = split_request_headers(headers)
     assert lines == b"user-agent: test\r\n"
     assert kept[b"authorization"] == b"Bearer k"
+
+
+@pytest.mark.parametrize(
+    ("headers", "session"),
+    [
+        ([], b""),
+        ([(b"x-session-id", b"s")], b"s"),
+        ([(b"x-openwebui-chat-id", b"c"), (b"x-session-id", b"s")], b"s"),
+        ([(b"x-session-id", b"s"), (b"x-roundhouse-session", b"ours")], b"ours"),
+        ([(b"x-session-id", b"first"), (b"x-session-id", b"second")], b"first"),
+    ],
+    ids=str,
+)
+def test_conversation_is_named_by_the_first_header_that_does(
+    headers: list[tuple[bytes, bytes]], session: bytes
+) -> None:
+    kept, _ = split_request_headers(headers)
+    assert session_of(kept) == session
 
 
 def test_answer_cannot_speak_for_the_router() -> None:

@@ -141,6 +141,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Load
+         * @description Who waits and who is served, by model, as of the last quarter of a second.
+         */
+        get: operations["read_load"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/login-links": {
         parameters: {
             query?: never;
@@ -306,14 +326,17 @@ export interface components {
             drain_deadline_s: number;
             /**
              * Engine
+             * @description `external`: no replicas, engines outside alone serve it
              * @default vllm
              * @enum {string}
              */
-            engine: "vllm" | "simulated";
+            engine: "vllm" | "simulated" | "external";
             /** Engine Args */
             engine_args?: {
                 [key: string]: unknown;
             };
+            /** External */
+            external?: components["schemas"]["ExternalBody"][];
             /**
              * Gpus Per Replica
              * @description None: 1 where the cluster has GPUs, else 0 (the CPU)
@@ -323,14 +346,27 @@ export interface components {
             max_model_len?: number | null;
             /**
              * Model
-             * @description Name in the library; not for the simulated engine
+             * @description Name in the library; for vLLM alone
              */
             model?: string | null;
             /**
              * Replicas
-             * @default 1
+             * @description None: 1, or 0 for engine `external`
              */
-            replicas: number;
+            replicas?: number | null;
+            /**
+             * @default {
+             *       "cold_start_timeout_s": 300,
+             *       "continue_streams": true,
+             *       "policy": "prefix-aware",
+             *       "queue_bytes": 268435456,
+             *       "queue_requests": 2000,
+             *       "queue_timeout_s": 120,
+             *       "queue_tokens": 8000000,
+             *       "target_ttft_s": 2
+             *     }
+             */
+            routing: components["schemas"]["Routing"];
             /**
              * @default {
              *       "block_tokens": 16,
@@ -354,13 +390,15 @@ export interface components {
              * Engine
              * @enum {string}
              */
-            engine: "vllm" | "simulated";
+            engine: "vllm" | "simulated" | "external";
             /** Engine Args */
             engine_args: {
                 [key: string]: unknown;
             };
             /** Eta S */
             eta_s: number | null;
+            /** External */
+            external: components["schemas"]["ExternalView"][];
             /** Gpus Per Replica */
             gpus_per_replica: number;
             /** Max Model Len */
@@ -377,6 +415,7 @@ export interface components {
             replicas: number;
             /** Revision */
             revision: string;
+            routing: components["schemas"]["Routing"];
             /** Starting Replicas */
             starting_replicas: number;
             /**
@@ -425,6 +464,68 @@ export interface components {
             /** Replicas */
             replicas?: components["schemas"]["ReplicaView"][] | null;
         };
+        /**
+         * ExternalBody
+         * @description An OpenAI-compatible server that somebody else runs.
+         */
+        ExternalBody: {
+            /**
+             * Health Path
+             * @description Below `url`; any answer under 400 is healthy
+             * @default /models
+             */
+            health_path: string;
+            /**
+             * Key
+             * Format: password
+             * @description Sent as bearer token, never shown again. None keeps the key that an engine of this name and URL has; empty sends none
+             */
+            key?: string | null;
+            /**
+             * Max In Flight
+             * @default 64
+             */
+            max_in_flight: number;
+            /**
+             * Model
+             * @description What the model is called there; empty: as here
+             * @default
+             */
+            model: string;
+            /**
+             * Name
+             * @description Tells it from the deployment's other ones
+             */
+            name: string;
+            /**
+             * Url
+             * @description Base URL up to and including `/v1` or whatever stands in its place
+             */
+            url: string;
+            /**
+             * Weight
+             * @description Share of the requests relative to one replica of ours; 0: only when no replica has room
+             * @default 0
+             */
+            weight: number;
+        };
+        /** ExternalView */
+        ExternalView: {
+            /** Has Key */
+            has_key: boolean;
+            /** Health Path */
+            health_path: string;
+            /** Max In Flight */
+            max_in_flight: number;
+            /** Model */
+            model: string;
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
+            /** Weight */
+            weight: number;
+        };
         /** JoinView */
         JoinView: {
             /** Command */
@@ -437,6 +538,13 @@ export interface components {
         /** KeyCreate */
         KeyCreate: {
             /**
+             * Max Priority
+             * @description Highest priority that its requests may ask for
+             * @default normal
+             * @enum {string}
+             */
+            max_priority: "low" | "normal" | "high";
+            /**
              * Name
              * @description Whose key it is; without / ? # %
              */
@@ -447,6 +555,18 @@ export interface components {
              * @enum {string}
              */
             role: "admin" | "user";
+            /**
+             * Tenant
+             * @description Who shares one fair share of the queue; empty: this key alone
+             * @default
+             */
+            tenant: string;
+            /**
+             * Weight
+             * @description Size of that share relative to other tenants'
+             * @default 1
+             */
+            weight: number;
         };
         /** KeyCreated */
         KeyCreated: {
@@ -461,6 +581,11 @@ export interface components {
              * @description Shown once; only its digest is kept
              */
             key: string;
+            /**
+             * Max Priority
+             * @enum {string}
+             */
+            max_priority: "low" | "normal" | "high";
             /** Name */
             name: string;
             /**
@@ -468,6 +593,10 @@ export interface components {
              * @enum {string}
              */
             role: "admin" | "user";
+            /** Tenant */
+            tenant: string;
+            /** Weight */
+            weight: number;
         };
         /** KeyView */
         KeyView: {
@@ -477,6 +606,11 @@ export interface components {
             hint: string;
             /** Id */
             id: string;
+            /**
+             * Max Priority
+             * @enum {string}
+             */
+            max_priority: "low" | "normal" | "high";
             /** Name */
             name: string;
             /**
@@ -484,6 +618,23 @@ export interface components {
              * @enum {string}
              */
             role: "admin" | "user";
+            /** Tenant */
+            tenant: string;
+            /** Weight */
+            weight: number;
+        };
+        /** LoadView */
+        LoadView: {
+            /**
+             * Models
+             * @description Every deployed model
+             */
+            models: components["schemas"]["ModelLoadView"][];
+            /**
+             * Routers
+             * @description How many report; with none of them nothing is known of the load
+             */
+            routers: number;
         };
         /** LoginLinkView */
         LoginLinkView: {
@@ -501,6 +652,28 @@ export interface components {
              * @description `builtin:smollm2`, `hf:OWNER/NAME`, `modelscope:OWNER/NAME`, `OWNER/NAME`, or a folder's path
              */
             source: string;
+        };
+        /**
+         * ModelLoadView
+         * @description What all routers together see of one model.
+         */
+        ModelLoadView: {
+            /** Arrivals Per S */
+            arrivals_per_s: number;
+            /** Generated Tokens Per S */
+            generated_tokens_per_s: number;
+            /** In Flight */
+            in_flight: number;
+            /** Model */
+            model: string;
+            /** Oldest Wait S */
+            oldest_wait_s: number;
+            /** Prompt Tokens Per S */
+            prompt_tokens_per_s: number;
+            /** Queued */
+            queued: number;
+            /** Queued Tokens */
+            queued_tokens: number;
         };
         /** ModelView */
         ModelView: {
@@ -552,6 +725,11 @@ export interface components {
             /** Memory Bytes */
             memory_bytes: number;
         };
+        /**
+         * PolicyName
+         * @enum {string}
+         */
+        PolicyName: "least-loaded" | "power-of-two" | "session-affinity" | "prefix-aware";
         /** ProgressView */
         ProgressView: {
             /** Done */
@@ -602,11 +780,64 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "starting" | "ready" | "draining";
+            state: "starting" | "ready" | "cordoned" | "draining" | "asleep";
             /** State Since */
             state_since: number;
             /** Waiting */
             waiting: number;
+        };
+        /**
+         * Routing
+         * @description How the requests of one deployment are routed and queued. A change reaches routers within a second.
+         */
+        Routing: {
+            /**
+             * Cold Start Timeout S
+             * @description Longest wait for the first replica to start
+             * @default 300
+             */
+            cold_start_timeout_s: number;
+            /**
+             * Continue Streams
+             * @description Go on with a stream elsewhere when its replica is lost
+             * @default true
+             */
+            continue_streams: boolean;
+            /**
+             * Max In Flight
+             * @description Per replica; None follows the engine's own limit
+             */
+            max_in_flight?: number | null;
+            /** @default prefix-aware */
+            policy: components["schemas"]["PolicyName"];
+            /**
+             * Queue Bytes
+             * @default 268435456
+             */
+            queue_bytes: number;
+            /**
+             * Queue Requests
+             * @description More that wait than this are refused with 429
+             * @default 2000
+             */
+            queue_requests: number;
+            /**
+             * Queue Timeout S
+             * @description Longest wait for a replica that is busy
+             * @default 120
+             */
+            queue_timeout_s: number;
+            /**
+             * Queue Tokens
+             * @default 8000000
+             */
+            queue_tokens: number;
+            /**
+             * Target Ttft S
+             * @description Time to first token that users should see
+             * @default 2
+             */
+            target_ttft_s: number;
         };
         /** ScaleBody */
         ScaleBody: {
@@ -1088,6 +1319,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_load: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadView"];
+                };
             };
             /** @description Client Error */
             "4XX": {

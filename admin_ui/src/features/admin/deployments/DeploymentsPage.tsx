@@ -32,15 +32,17 @@ export function DeploymentsPage() {
       {t("admin.deployments.deploy")}
     </Button>
   );
-  const actions = ({ name }: DeploymentView) => (
+  const actions = ({ name, engine }: DeploymentView) => (
     <>
       <RowAction icon={IconMessage} label={t("admin.deployments.chat")} of={name} to={`/?model=${encodeURIComponent(name)}`} />
-      <RowAction
-        icon={IconArrowsVertical}
-        label={t("admin.deployments.scale")}
-        of={name}
-        onClick={() => setAsked({ name, what: "scale" })}
-      />
+      {engine !== "external" && (
+        <RowAction
+          icon={IconArrowsVertical}
+          label={t("admin.deployments.scale")}
+          of={name}
+          onClick={() => setAsked({ name, what: "scale" })}
+        />
+      )}
       <RowAction
         icon={IconPlayerStop}
         label={t("admin.deployments.undeploy")}

@@ -27,8 +27,8 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
         <State
           state={row.state}
           since={stateSince(row, replicas)}
-          // Ready rows say it all in the column of replicas.
-          reason={row.state === "ready" ? undefined : row.reason}
+          // Ready rows say it all in the column of replicas, if they have any.
+          reason={row.state === "ready" && row.replicas > 0 ? undefined : row.reason}
         >
           {row.state === "starting" && row.eta_s !== null && <Countdown seconds={row.eta_s} />}
         </State>
@@ -38,21 +38,27 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
       id: "model",
       title: t("col.model"),
       sort: (row) => row.model,
-      cell: (row) => (row.engine === "simulated" ? <SimulatedBadge /> : row.model),
+      cell: (row) => <Served row={row} />,
     },
     {
       id: "replicas",
       title: t("col.replicas"),
       numeric: true,
       sort: (row) => row.replicas,
-      cell: (row) => t("admin.deployments.readyOf", { ready: row.ready_replicas, wanted: row.replicas }),
+      cell: (row) =>
+        row.engine === "external" ? (
+          <Nothing />
+        ) : (
+          t("admin.deployments.readyOf", { ready: row.ready_replicas, wanted: row.replicas })
+        ),
     },
     {
       id: "inFlight",
       title: t("col.inFlight"),
       numeric: true,
       sort: (row) => inFlight(row.name),
-      cell: (row) => format.number(inFlight(row.name)),
+      // Replicas count these; engines outside tell nothing.
+      cell: (row) => (row.engine === "external" ? <Nothing /> : format.number(inFlight(row.name))),
     },
     {
       id: "gpus",
@@ -77,4 +83,13 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
       cell: (row) => (row.revision ? <Code short>{row.revision}</Code> : <Nothing />),
     },
   ];
+}
+
+/** What answers under the name: a model of the library, made-up answers, or engines that somebody else runs. */
+function Served({ row }: { row: DeploymentView }) {
+  const { t } = useTranslation();
+  if (row.engine === "simulated") return <SimulatedBadge />;
+  if (row.engine === "external")
+    return t("admin.deployments.outside", { names: row.external.map((each) => each.name).join(", ") });
+  return row.model;
 }

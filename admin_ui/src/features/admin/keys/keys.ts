@@ -2,6 +2,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 
 import { api, expectData } from "@/api/client";
 import { queryClient } from "@/api/queryClient";
+import type { KeyCreate } from "@/api/types";
 
 const KEYS = ["keys"];
 const reload = () => queryClient.invalidateQueries({ queryKey: KEYS });
@@ -12,8 +13,9 @@ export const useKeys = () =>
 
 export function useCreateKey() {
   return useMutation({
-    mutationFn: async (body: { name: string; role: "admin" | "user" }) =>
-      expectData(await api.POST("/api/v1/keys", { body })),
+    mutationFn: async (body: Pick<KeyCreate, "name" | "role">) =>
+      // Fields with a default may be left out; the generated type asks for all of them.
+      expectData(await api.POST("/api/v1/keys", { body: body as KeyCreate })),
     onSuccess: reload,
     // The secret stays in memory for as long as it is shown.
     gcTime: 0,

@@ -1,0 +1,110 @@
+"""One attempt at a replica: connect if need be, send, and hand on what comes back."""
+
+import asyncio
+from typing import Protocol
+
+from router.errors import ReplicaUnreachableError
+from router.headers import Headers
+from router.replica_view import ReplicaView
+from router.upstream import UpstreamConnection, UpstreamPool
+
+
+class Answered(Protocol):
+    """Whose attempt it is. An attempt that was cancelled says nothing more."""
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        """The answer's final status and headers."""
+
+    def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
+        """What has come of the body, without framing; `complete` once it is whole, and the attempt is over."""
+
+    def on_stale(self) -> None:
+        """A kept connection had been closed as we wrote; the attempt goes on over a new one."""
+
+    def on_lost(self, reason: str, *, sent: bool) -> None:
+        """The attempt is over without a whole answer. `sent`: the replica may have had the request."""
+
+
+class Attempt:
+    """Begun once; over with the last call to its owner, or by `cancel`."""
+
+    __slots__ = ("_body", "_connecting", "_connection", "_head", "_owner", "_paused", "_pool", "_view")
+
+    def __init__(
+        self, owner: Answered, pool: UpstreamPool, view: ReplicaView, head: bytes, body: bytes | bytearray
+    ) -> None:
+        self._owner = owner
+        self._pool = pool
+        self._view = view
+        self._head = head
+        self._body = body
+        self._connection: UpstreamConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._paused = False
+
+    def begin(self, *, paused: bool) -> None:
+        """Sends the request. `paused`: nothing is read of the answer until `resume`."""
+        self._paused = paused
+        connection = self._pool.take(self._view.address)
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._connect()
+
+    def cancel(self) -> None:
+        """Cuts the connection, if there is one."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def pause(self) -> None:
+        """The client is slow: read no more for it."""
+        self._paused = True
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        self._paused = False
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    def _connect(self) -> None:
+        self._connecting = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._pool.connect(self._view.address)
+        except ReplicaUnreachableError as unreachable:
+            self._connecting = None
+            self._owner.on_lost(unreachable.reason, sent=False)
+            return
+        self._connecting = None
+        self._send(connection)
+
+    def _send(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        if self._paused:
+            connection.pause_reading()
+        connection.send(self, self._head, self._body)
+
+    # AnswerSink
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._owner.on_head(status, headers)
+
+    def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
+        if complete:
+            self._connection = None
+        self._owner.on_body(fragments, complete=complete)
+
+    def on_failure(self, reason: str, *, stale: bool) -> None:
+        self._connection = None
+        if stale:
+            self._owner.on_stale()
+            self._connect()
+        else:
+            self._owner.on_lost(reason, sent=True)

@@ -1,0 +1,32 @@
+"""What an answer teaches of its model and its replica, for the next requests. PURE."""
+
+from router.answer import Learnt
+from router.estimates import ModelEstimates
+from router.job import Job
+from router.replica_view import Reservation, cache_measured, tokens_seen
+
+
+def learn(job: Job, reservation: Reservation, learnt: Learnt, estimates: ModelEstimates, now: float) -> None:
+    """Takes over what is known of an answer in full. `now`: monotonic seconds of its end."""
+    size_bytes, output_tokens = job.chain.size_bytes, learnt.output_tokens
+    if not size_bytes or not output_tokens:
+        return
+    estimates.output_measured(output_tokens)
+    if learnt.prompt_tokens:
+        _learn_of_prompt(job, reservation, learnt, learnt.prompt_tokens, estimates)
+    view = reservation.view
+    if learnt.text and job.chain.hashes:
+        view.cache.insert(job.chain.extended(job.answered_as(learnt.text)))
+    if reservation.first_token_at and output_tokens > 1:
+        tokens_seen(reservation, output_tokens, now)
+        mean_s = (now - reservation.first_token_at) / (output_tokens - 1)
+        estimates.inter_token_measured(view.in_flight + view.others_in_flight, mean_s)
+
+
+def _learn_of_prompt(
+    job: Job, reservation: Reservation, learnt: Learnt, prompt_tokens: int, estimates: ModelEstimates
+) -> None:
+    estimates.prompt_measured(job.chain.size_bytes, prompt_tokens)
+    if learnt.cached_tokens is not None and not reservation.view.external:
+        expected = job.cached_bytes / job.chain.size_bytes
+        cache_measured(reservation.view, prompt_tokens, expected, learnt.cached_tokens / prompt_tokens)

@@ -1,0 +1,96 @@
+"""Requests that kill engines. PURE.
+
+A request that was inside a replica when it died is a suspect; so were its neighbours. Suspects are therefore sent on
+one to a replica (`ReplicaView.suspects`), each until its first token or for `ALONE_S`. Guilty is who has been in two
+replicas that died, was the only suspect in the second, and without whom nothing died lately: where machines fall over
+by themselves, being in two of them is bad luck. Alone or not, five deaths are guilt if they are half of all there were.
+
+A request is known by a hash of its body, so the same one sent again is refused at once.
+"""
+
+from collections import OrderedDict, deque
+
+from msgspec import Struct
+
+ALONE_S = 1.0
+"""How long a suspect keeps other suspects out of its replica; engines that a request kills die at its first step."""
+WAITS_TO_BE_ALONE_S = 2.0
+"""How long a suspect waits for a replica without another; bad company is better than no answer."""
+_LATELY_S = 30.0
+_GUILTY_AT = 2
+_GUILTY_IN_COMPANY_AT = 5
+_KEPT = 1024
+_KEPT_S = 900.0
+
+
+class _Record(Struct):
+    replicas: set[str]
+    at: float
+    guilty: bool = False
+
+
+class Quarantine:
+    """What one router remembers of deaths. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[int, _Record] = OrderedDict()
+        self._deaths: deque[tuple[float, str]] = deque()
+        """When which replica died, each once."""
+
+    def __len__(self) -> int:
+        return sum(record.guilty for record in self._records.values())
+
+    def watches(self) -> bool:
+        """Whether anything died lately with a request inside: only then are requests worth hashing as they come."""
+        return bool(self._records)
+
+    def holds(self, digest: int, now: float) -> bool:
+        """Whether requests with this hash are refused."""
+        if not self._records:
+            return False
+        record = self._records.get(digest)
+        return record is not None and record.guilty and now - record.at < _KEPT_S
+
+    def suspects(self, digest: int, now: float) -> bool:
+        """Whether a request with this hash was in a replica that died."""
+        record = self._records.get(digest)
+        return record is not None and bool(record.replicas) and now - record.at < _KEPT_S
+
+    def died(self, replica_id: str, digest: int, now: float, *, alone: bool) -> bool:
+        """A request was in `replica_id` when it died. True if that proves it guilty.
+
+        `alone`: it was the only suspect in there.
+        """
+        while self._deaths and now - self._deaths[0][0] > _LATELY_S:
+            self._deaths.popleft()
+        if all(name != replica_id for _, name in self._deaths):
+            self._deaths.append((now, replica_id))
+        record = self._records.get(digest)
+        if record is None or now - record.at >= _KEPT_S:
+            record = self._records[digest] = _Record(set(), now)
+        self._records.move_to_end(digest)
+        if len(self._records) > _KEPT:
+            self._records.popitem(last=False)
+        record.replicas.add(replica_id)
+        record.at = now
+        record.guilty = record.guilty or self._is_guilty(record, alone=alone)
+        return record.guilty
+
+    def _is_guilty(self, record: _Record, *, alone: bool) -> bool:
+        count = len(record.replicas)
+        part = sum(name in record.replicas for _, name in self._deaths)
+        if alone and count >= _GUILTY_AT and part == len(self._deaths):
+            return True
+        return count >= _GUILTY_IN_COMPANY_AT and 2 * part >= len(self._deaths)
+
+    def survived(self, digest: int) -> None:
+        """A request with this hash was answered in full: it is no suspect, unless it is guilty."""
+        record = self._records.get(digest)
+        if record is not None and not record.guilty:
+            del self._records[digest]
+
+    def lives(self, replica_id: str) -> None:
+        """The replica answers: nobody has killed it."""
+        self._deaths = deque(death for death in self._deaths if death[1] != replica_id)
+        for record in self._records.values():
+            record.replicas.discard(replica_id)

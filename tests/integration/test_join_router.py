@@ -1,0 +1,91 @@
+"""`roundhouse join --router`: a router on a machine that has joined. Ray is a process that only stays."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestrator.cli import node
+from orchestrator.host.home import Home
+from orchestrator.host.join import JoinToken
+from orchestrator.host.options import RouterOptions
+from tests.integration.test_router_fleet import free_ports
+from tests.router_harness import FakeReplica, RawClient, StoreWriter, get, post
+
+STAY = "import time; time.sleep(600)"
+LEAVE = "print('No route to the head.')"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    home.prepare()
+    before = {each.pid for each in psutil.Process().children(recursive=True)}
+    yield home
+    left = [each for each in psutil.Process().children(recursive=True) if each.pid not in before]
+    assert left == []
+
+
+def imitate_ray(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    monkeypatch.setattr(node.ray_node, "join_command", lambda *_args: [sys.executable, "-c", program])
+    # The test's own processes are not to be taken for those of this join.
+    monkeypatch.setattr(node.processes, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(node.processes, "descendants", list)
+
+
+async def answered(port: int, request: bytes) -> int:
+    async with asyncio.timeout(40):
+        while True:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                client = await RawClient.connect(port)
+                await client.send(request)
+                status = (await client.answer()).status
+                client.close()
+                if status == 200:
+                    return status
+            await asyncio.sleep(0.05)
+
+
+async def test_joined_machine_serves_with_the_clusters_keys_until_it_leaves(
+    valkey_url: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imitate_ray(monkeypatch, STAY)
+    store, replica = StoreWriter(valkey_url), FakeReplica("r1")
+    await replica.start()
+    await store.model()
+    await store.key()
+    await store.endpoint(replica.endpoint())
+    port, ops_port = free_ports()
+    token = JoinToken("10.0.0.1:6379", "ray-secret", valkey_url)
+    wanted = RouterOptions(port=port, ops_port=ops_port)
+    joining = asyncio.create_task(node._join(home, token, "127.0.0.1", 1, wanted))
+    await answered(ops_port, get("/ready"))
+    assert await answered(port, post()) == 200
+    # It is started again when it falls.
+    (router,) = (each for each in psutil.Process().children() if "router.main" in each.cmdline())
+    router.kill()
+    await asyncio.to_thread(router.wait)
+    assert await answered(port, post()) == 200
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(joining, 40)
+    with pytest.raises(ConnectionRefusedError):
+        await RawClient.connect(port)
+    assert (home.logs / "access.jsonl").read_text().count("\n") == 2
+    await replica.stop()
+    await store.client.aclose()
+
+
+async def test_router_ends_when_the_machine_cannot_join(
+    valkey_url: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imitate_ray(monkeypatch, LEAVE)
+    port, ops_port = free_ports()
+    token = JoinToken("10.0.0.1:6379", "ray-secret", valkey_url)
+    with pytest.raises(node.HostError, match=r"No route to the head\."):
+        await node._join(home, token, "127.0.0.1", 1, RouterOptions(port=port, ops_port=ops_port))

@@ -1,0 +1,197 @@
+"""Properties of prefix chains, of what replicas are believed to have cached, and of the directory over them."""
+
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.features import RequestFeatures
+from router.prefix_chain import CUTS, PrefixChain, chain_of, prompt_text, turn
+from router.prefix_index import PrefixCache, PrefixDirectory
+
+BLOCK = CUTS[0]
+MOST_LEVELS = 6
+
+
+def long_text(length: int, seed: int) -> bytes:
+    return bytes((index * 31 + seed * 7 + index // 251) % 256 for index in range(length))
+
+
+texts = st.builds(long_text, st.integers(0, 6000), st.integers(0, 3)) | st.binary(max_size=400)
+
+
+def common_bytes(one: bytes, other: bytes) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def block_before(cut_or_length: int) -> int:
+    """Length of the block in which this byte lies."""
+    after = next(cut for cut in CUTS if cut > cut_or_length)
+    return after - max((cut for cut in CUTS if cut <= cut_or_length), default=0)
+
+
+@given(st.lists(texts, max_size=6))
+def test_chain_extended_piece_by_piece_is_the_chain_of_the_whole(pieces: list[bytes]) -> None:
+    chain = chain_of(b"")
+    for piece in pieces:
+        chain = chain.extended(piece)
+    whole = b"".join(pieces)
+    assert chain == chain_of(whole)
+    assert chain.size_bytes == len(whole)
+    assert len(chain.rest) == len(whole) - (CUTS[len(chain.hashes) - 1] if chain.hashes else 0)
+
+
+@given(texts, texts, texts)
+def test_match_is_short_of_the_common_beginning_by_less_than_a_block(head: bytes, tail: bytes, other: bytes) -> None:
+    one, two = head + tail, head + other
+    cache = PrefixCache(capacity_bytes=1 << 20)
+    cache.insert(chain_of(one))
+    matched, common = cache.matched_bytes(chain_of(two).hashes), common_bytes(one, two)
+    assert matched <= common
+    assert matched > common - block_before(common)
+
+
+@given(st.integers(1, 10_000), st.integers(0, 6000), st.data())
+def test_tokens_to_read_fall_with_what_is_cached_and_never_to_none(tokens: int, size: int, data: st.DataObject) -> None:
+    chain = chain_of(b"x" * size)
+    request = RequestFeatures(chain=chain, prompt_tokens=tokens)
+    cached = sorted(data.draw(st.lists(st.integers(0, size), max_size=5)))
+    uncached = [request.uncached_tokens(each) for each in cached]
+    assert uncached == sorted(uncached, reverse=True)
+    assert all(1 <= each <= tokens for each in uncached)
+    assert request.uncached_tokens(0) == tokens
+
+
+# Caches. Prompts are paths in a small tree, so that they share beginnings and part again.
+
+paths = st.lists(st.integers(0, 2), max_size=9)
+
+
+def prompt(path: list[int]) -> PrefixChain:
+    return chain_of(b"".join(b"%0*d" % (BLOCK, step) for step in path))
+
+
+class Touch(NamedTuple):
+    replica: int
+    path: list[int]
+    what: str
+
+
+touches = st.lists(
+    st.builds(Touch, st.integers(0, 3), paths, st.sampled_from(["insert"] * 6 + ["clear", "resize"])), max_size=30
+)
+
+
+@given(touches, st.lists(paths, max_size=4))
+def test_directory_agrees_with_the_caches_and_caches_with_their_bounds(
+    history: list[Touch], asked: list[list[int]]
+) -> None:
+    directory = PrefixDirectory()
+    caches = [PrefixCache(f"r{index}", directory, capacity_bytes=12 * BLOCK) for index in range(4)]
+    for replica, path, what in history:
+        cache = caches[replica]
+        match what:
+            case "insert":
+                cache.insert(prompt(path))
+                room = cache.capacity_bytes // BLOCK
+                assert cache.matched_bytes(prompt(path).hashes) == BLOCK * min(len(path), room)
+            case "clear":
+                cache.clear()
+                assert (len(cache), cache.held_bytes) == (0, 0)
+            case "resize":
+                cache.resize(BLOCK * len(path))
+        assert cache.held_bytes == BLOCK * len(cache) <= cache.capacity_bytes
+        for path_asked in (*asked, path):
+            assert_levels_agree(directory, caches, prompt(path_asked))
+    for cache in caches:
+        cache.clear()
+    assert len(directory) == 0
+
+
+def assert_levels_agree(directory: PrefixDirectory, caches: list[PrefixCache], chain: PrefixChain) -> None:
+    """Brute force: block by block, cache by cache."""
+    have = {
+        f"r{index}": BLOCK * sum(1 for _ in takewhile(cache._blocks.__contains__, chain.hashes))
+        for index, cache in enumerate(caches)
+    }
+    for index, cache in enumerate(caches):
+        assert cache.matched_bytes(chain.hashes) == have[f"r{index}"]
+    depths = sorted({depth for depth in have.values() if depth}, reverse=True)
+    expected = [(depth, {name for name in have if have[name] >= depth}) for depth in depths]
+    assert directory.levels(chain.hashes) == expected[:MOST_LEVELS]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sets(st.integers(1, 60), max_size=12), min_size=1, max_size=12))
+def test_levels_agree_up_to_the_sixth_when_there_are_many(depths: list[set[int]]) -> None:
+    """Long chains and many replicas, so that there are more levels than are told."""
+    directory = PrefixDirectory()
+    caches = [PrefixCache(f"r{index}", directory, capacity_bytes=1 << 20) for index in range(len(depths))]
+    text = long_text(CUTS[60], 1)
+    for cache, own in zip(caches, depths, strict=True):
+        for depth in own:
+            cache.insert(chain_of(text[: CUTS[depth - 1]]))
+    have = {f"r{index}": CUTS[max(own) - 1] for index, own in enumerate(depths) if own}
+    expected = [
+        (depth, {name for name in have if have[name] >= depth}) for depth in sorted(set(have.values()), reverse=True)
+    ]
+    assert directory.levels(chain_of(text).hashes) == expected[:MOST_LEVELS]
+
+
+@given(st.lists(paths, min_size=1, max_size=20), st.integers(0, 20))
+def test_cache_keeps_whole_beginnings_of_the_prompts_used_last(history: list[list[int]], blocks: int) -> None:
+    """What stays is what counting back from the last use gives: each prompt's blocks, head first, until it is full."""
+    cache = PrefixCache(capacity_bytes=blocks * BLOCK)
+    for path in history:
+        cache.insert(prompt(path))
+    kept: list[int] = []
+    for path in reversed(history):
+        kept += [digest for digest in prompt(path).hashes if digest not in kept]
+    # Blocks that went for want of room came back only by being used again, so nothing else is remembered.
+    assert set(cache._blocks) == set(kept[:blocks])
+
+
+# One text for all APIs
+
+roles = st.sampled_from(["user", "assistant", "tool"])
+conversations = st.lists(st.tuples(roles, st.text(max_size=40)), max_size=5)
+
+
+def split(text: str, at: int) -> list[dict[str, str]]:
+    return [{"type": "text", "text": piece} for piece in (text[:at], text[at:])]
+
+
+@given(st.text(min_size=1, max_size=40), conversations, st.integers(0, 40))
+def test_conversation_has_one_text_in_every_api(system: str, turns: list[tuple[str, str]], at: int) -> None:
+    plain: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in turns]
+    in_parts = [{"role": role, "content": split(text, at)} for role, text in turns]
+    openai = prompt_text(messages=[{"role": "system", "content": system}, *plain])
+    assert openai == prompt_text(messages=[{"role": "system", "content": split(system, at)}, *in_parts])
+    assert openai == prompt_text(messages=in_parts, system=system), "Anthropic"
+    assert openai == prompt_text(messages=plain, system=split(system, at)), "Anthropic"
+    items = [{"type": "message", "content": split(text, at), "role": role} for role, text in turns]
+    assert openai == prompt_text(messages=items, system=system), "Responses"
+
+
+@given(st.text(max_size=300), st.text(max_size=3000), st.text(max_size=300))
+def test_next_prompt_shares_the_chain_of_the_last_one_and_its_answer(asked: str, answer: str, more: str) -> None:
+    first = [{"role": "user", "content": asked}]
+    then = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": more}]
+    after = chain_of(prompt_text(messages=first)).extended(turn("assistant", answer).encode("utf-8", "surrogatepass"))
+    assert chain_of(prompt_text(messages=then)).hashes[: len(after.hashes)] == after.hashes
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["role", "content", "text", "type", "tool_calls", "x"]), inner, max_size=4
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=50)
+@given(_JSON, _JSON, _JSON, _JSON)
+def test_any_json_has_a_text(messages: Any, prompt: Any, system: Any, tools: Any) -> None:
+    assert isinstance(prompt_text(messages=messages, prompt=prompt, system=system, tools=tools), bytes)
