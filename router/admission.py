@@ -98,10 +98,11 @@ class AdmissionQueue:
         self.tokens = 0
         """Prompt tokens that wait."""
         self.size_bytes = 0
-        self._count = 0
+        self.count = 0
+        """Requests that wait."""
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __iter__(self) -> Iterator[Ticket]:
         """Everybody who waits, in no particular order."""
@@ -179,12 +180,11 @@ class AdmissionQueue:
     def charge(self, ticket: Ticket) -> None:
         """`ticket`, waiting or new, is being sent to a replica: its tenant pays what it is expected to take."""
         band = self._bands[ticket.priority]
-        if not (self._count and self.remove(ticket)):
+        if not (self.count and self.remove(ticket)):
             band.arrive(ticket.tenant)
         if ticket.charged:
             return  # sent before: what it takes is paid for
-        counter = band.counter(ticket.tenant)
-        band.last_served = counter
+        counter = band.last_served = band.counters[ticket.tenant]
         ticket.charged = ticket.cost
         band.counters[ticket.tenant] = counter + ticket.charged
 
@@ -192,10 +192,10 @@ class AdmissionQueue:
         """`ticket` has ended with `output_tokens` tokens: what it was charged too much or too little is put right."""
         if not ticket.charged:
             return
-        ticket.output_tokens = output_tokens
         counters = self._bands[ticket.priority].counters
         if ticket.tenant in counters:
-            counters[ticket.tenant] += ticket.cost - ticket.charged
+            counters[ticket.tenant] += OUTPUT_WEIGHT * (output_tokens - ticket.output_tokens) / ticket.weight
+        ticket.output_tokens = output_tokens
         ticket.charged = 0.0
 
     def served(self, priority: Priority, tenant: str) -> float:
@@ -203,7 +203,7 @@ class AdmissionQueue:
         return self._bands[priority].counter(tenant)
 
     def _over(self, ticket: Ticket, settings: RoutingSettings) -> str | None:
-        if self._count + 1 > settings.queue_requests:
+        if self.count + 1 > settings.queue_requests:
             return "requests"
         if self.tokens + ticket.prompt_tokens > settings.queue_tokens:
             return "tokens"
@@ -234,6 +234,6 @@ class AdmissionQueue:
         self._add(ticket, 1)
 
     def _add(self, ticket: Ticket, sign: int) -> None:
-        self._count += sign
+        self.count += sign
         self.tokens += sign * ticket.prompt_tokens
         self.size_bytes += sign * ticket.size_bytes

@@ -26,16 +26,16 @@ NOTHING = Learnt()
 
 
 class _Details(Struct):
-    cached_tokens: Any = None
+    cached_tokens: int | None = None
 
 
 class _Usage(Struct):
     """OpenAI's names, those of its Responses API and Anthropic's."""
 
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    input_tokens: Any = None
-    output_tokens: Any = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
 
@@ -54,11 +54,12 @@ class _Answer(Struct):
     usage: _Usage | None = None
 
 
+_NO_USAGE = _Usage()
 _decoder = msgspec.json.Decoder(_Answer)
 
 
 class WholeAnswer:
-    """An answer that comes in one piece."""
+    """An answer that comes in one piece. `add` gives more of its body; long ones are not kept."""
 
     __slots__ = ("_fragments", "_size")
 
@@ -67,39 +68,32 @@ class WholeAnswer:
         self._size = 0
 
     def add(self, data: bytes) -> None:
-        """More of the body. Long ones are not kept."""
+        """More of the body."""
         self._size += len(data)
         if self._size <= _LONGEST_READ_BYTES:
             self._fragments.append(data)
 
     def learnt(self) -> Learnt:
-        """What the whole body says."""
+        """What the whole body says; nothing if it is not of a known shape."""
         if self._size > _LONGEST_READ_BYTES:
             return NOTHING
         try:
-            answer = _decoder.decode(b"".join(self._fragments))
+            answer = _decoder.decode(self._fragments[0] if len(self._fragments) == 1 else b"".join(self._fragments))
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return NOTHING
-        usage = answer.usage or _Usage()
+        usage = answer.usage or _NO_USAGE
         details = usage.prompt_tokens_details or usage.input_tokens_details
+        text = ""
+        if len(answer.choices) == 1:
+            choice = answer.choices[0]
+            found = choice.text if choice.message is None else choice.message.content
+            text = found[:_LONGEST_TEXT_BYTES] if isinstance(found, str) else ""
         return Learnt(
-            output_tokens=_count(usage.completion_tokens) or _count(usage.output_tokens) or 0,
-            prompt_tokens=_count(usage.prompt_tokens) or _count(usage.input_tokens),
-            cached_tokens=None if details is None else _count(details.cached_tokens),
-            text=_text(answer.choices),
+            usage.completion_tokens or usage.output_tokens or 0,
+            usage.prompt_tokens or usage.input_tokens,
+            None if details is None else details.cached_tokens,
+            text,
         )
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
-def _text(choices: list[_Choice]) -> str:
-    if len(choices) != 1:
-        return ""
-    choice = choices[0]
-    text = choice.text if choice.message is None else choice.message.content
-    return text[:_LONGEST_TEXT_BYTES] if isinstance(text, str) else ""
 
 
 def learnt_of_stream(sent: SentTokens) -> Learnt:

@@ -80,12 +80,10 @@ class AnswerStream:
             self._whole = WholeAnswer()
 
     def pass_on(self, data: bytes, *, complete: bool) -> bytes:
-        """What of `data` goes to the client. Of a stream of events only whole ones do: an error event after half an
-        event would be read as that event's rest. `complete`: nothing comes after it."""
+        """What of a stream's `data` goes to the client: whole events. An error event after half an event would be read
+        as that event's rest. `complete`: nothing comes after it."""
         tail = self._tail
         if tail is None:
-            if self._whole is not None:
-                self._whole.add(data)
             return data
         data = tail.pass_on(data)
         if complete:
@@ -94,6 +92,11 @@ class AnswerStream:
             return self._sent.pass_on(data) if data else data
         self._events += data.count(b"\n\n")
         return data
+
+    def keep(self, data: bytes) -> None:
+        """A piece of an answer that is no stream of events; all of it goes to the client."""
+        if self._whole is not None:
+            self._whole.add(data)
 
     @property
     def failed(self) -> str | None:

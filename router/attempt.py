@@ -4,29 +4,19 @@ import asyncio
 from typing import Protocol
 
 from router.errors import ReplicaUnreachableError
-from router.headers import Headers
 from router.replica_view import ReplicaView
-from router.upstream import UpstreamConnection, UpstreamPool
+from router.upstream import AnswerSink, UpstreamConnection, UpstreamPool
 
 
-class Answered(Protocol):
-    """Whose attempt it is. An attempt that was cancelled says nothing more."""
-
-    def on_head(self, status: int, headers: Headers) -> None:
-        """The answer's final status and headers."""
-
-    def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
-        """What has come of the body, without framing; `complete` once it is whole, and the attempt is over."""
-
-    def on_stale(self) -> None:
-        """A kept connection had been closed as we wrote; the attempt goes on over a new one."""
+class Answered(AnswerSink, Protocol):
+    """Whose attempt it is. What comes of the answer goes straight there. An attempt that was cancelled says nothing."""
 
     def on_lost(self, reason: str, *, sent: bool) -> None:
         """The attempt is over without a whole answer. `sent`: the replica may have had the request."""
 
 
 class Attempt:
-    """Begun once; over with the last call to its owner, or by `cancel`."""
+    """Begun once; over with the last call to its owner, or by `cancel`. The owner forgets it then."""
 
     __slots__ = ("_body", "_connecting", "_connection", "_head", "_owner", "_paused", "_pool", "_view")
 
@@ -60,6 +50,11 @@ class Attempt:
         if connection is not None:
             connection.abort()
 
+    def over_a_new_connection(self) -> None:
+        """Sends again: the kept connection had been closed as we wrote."""
+        self._connection = None
+        self._connect()
+
     def pause(self) -> None:
         """The client is slow: read no more for it."""
         self._paused = True
@@ -89,22 +84,4 @@ class Attempt:
         self._connection = connection
         if self._paused:
             connection.pause_reading()
-        connection.send(self, self._head, self._body)
-
-    # AnswerSink
-
-    def on_head(self, status: int, headers: Headers) -> None:
-        self._owner.on_head(status, headers)
-
-    def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
-        if complete:
-            self._connection = None
-        self._owner.on_body(fragments, complete=complete)
-
-    def on_failure(self, reason: str, *, stale: bool) -> None:
-        self._connection = None
-        if stale:
-            self._owner.on_stale()
-            self._connect()
-        else:
-            self._owner.on_lost(reason, sent=True)
+        connection.send(self._owner, self._head, self._body)

@@ -46,6 +46,7 @@ from router.types import CatalogEntry, ModelLoad, ModelStatus
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
+_NEVER = float("inf")
 _TIMERS_ARE_EARLY_S = 0.002
 """uvloop counts whole milliseconds."""
 _STAYS_AWAKE_S = 20.0
@@ -90,8 +91,8 @@ class Dispatcher:
         self._stuck = False
         """The one who is next did not fit anywhere, and nothing has changed since."""
         self._pumping = False
-        self._pumps_at = 0.0
-        """Monotonic seconds of the next time that it was asked to pump; in the past if it was not."""
+        self._pumps_at: float | None = None
+        """Monotonic seconds of the next pump that is due by itself; None if none is."""
 
     # What the table says
 
@@ -122,11 +123,12 @@ class Dispatcher:
             self._budget.tick(job.began)
             self.window.begin(job.began)
         self.awake_until = job.began + _STAYS_AWAKE_S
-        job.suspect = self._quarantine.watches() and self._quarantine.suspects(job.digest, job.began)
+        if self._quarantine.records:
+            job.suspect = self._quarantine.suspects(job.digest, job.began)
         self._budget.requests_total += 1
         self.window.arrivals_total += 1
         self.window.prompt_tokens_total += job.prompt_tokens
-        if not len(self.queue) and self._send(job):
+        if not self.queue.count and self._send(job):
             return
         refusal = self._hopeless()
         if refusal is not None:
@@ -165,16 +167,19 @@ class Dispatcher:
         now = self._clock.now()
         view = reservation.view
         if answered:
-            if view.circuit.failures:
-                self._quarantine.lives(view.replica_id)
             if job.digest:
                 self._quarantine.survived(job.digest)
-            circuit.succeeded(view.circuit)
+            if view.circuit.failures:
+                self._quarantine.lives(view.replica_id)
+                circuit.succeeded(view.circuit)
             prompt_was_read(reservation)
             learn(job, reservation, learnt, self.estimates, now)
         else:
             circuit.abandoned(view.circuit)
-        self._release(reservation, now)
+        release(reservation, now)
+        self._stuck = False
+        if self.queue.count:
+            self.pump()
 
     def failed(self, job: Job, reason: str, *, died: bool, again: bool = True) -> None:
         """The replica did not answer, or broke off. Unless `again` is False the request goes to another one.
@@ -274,7 +279,7 @@ class Dispatcher:
     def pump(self) -> None:
         """Sends whoever can be sent now. Called whenever a place may have become free."""
         self._stuck = False
-        if self._pumping or not len(self.queue):
+        if self._pumping or not self.queue.count:
             return
         self._pumping = True
         try:
@@ -292,16 +297,24 @@ class Dispatcher:
         """Those that replicas gave back, each for itself: who did not fit does not hold up the others. But where one
         suspect found no replica without another, or one request none with room, the next need not look."""
         suspects_wait = full = spent = False
+        due = _NEVER
         for ticket in self.queue.given_back():
-            if not isinstance(ticket, Job) or ticket.not_before > now + _TIMERS_ARE_EARLY_S:
+            if not isinstance(ticket, Job):
                 continue
-            if full or (ticket.suspect and suspects_wait) or (spent and not ticket.retry_paid):
+            if ticket.not_before > now + _TIMERS_ARE_EARLY_S:
+                due = min(due, ticket.not_before)
+            elif full or (ticket.suspect and suspects_wait) or (spent and not ticket.retry_paid):
                 continue
-            if not self._may_go_again(ticket, now):
+            elif not self._may_go_again(ticket, now):
                 spent = True
+                due = min(due, now + _FIRST_PAUSE_S)
             elif not self._send(ticket):
                 suspects_wait = suspects_wait or ticket.suspect
                 full = not (ticket.suspect or ticket.tried)
+                if ticket.alone_until > now:
+                    due = min(due, ticket.alone_until)
+        if due < _NEVER:
+            self._pump_in(due - now, now)
 
     def _may_go_again(self, job: Job, now: float) -> bool:
         if job.retry_paid:
@@ -310,29 +323,31 @@ class Dispatcher:
             self._turn_away(job, no_replica_left(self.entry.name))
             return False
         job.retry_paid = self._take_from_budget(now)
-        if not job.retry_paid:
-            self._pump_in(_FIRST_PAUSE_S, now)
         return job.retry_paid
 
     def _pump_in(self, pause_s: float, now: float) -> None:
         """Pumps after a pause, unless it is going to sooner anyway."""
-        if self._pumps_at <= now or now + pause_s < self._pumps_at:
+        if self._pumps_at is None or now + pause_s < self._pumps_at:
             self._pumps_at = now + pause_s
-            self._clock.later(pause_s, self.pump)
+            self._clock.later(pause_s, self._pump_now_due)
+
+    def _pump_now_due(self) -> None:
+        self._pumps_at = None
+        self.pump()
 
     def expire(self, now: float) -> None:
         """Turns away who has waited too long, and lets time pass for what depends on it. Called by the sweep.
 
         Costs nothing for a model that nobody asks for.
         """
-        if now > self.awake_until and not len(self.queue):
+        if now > self.awake_until and not self.queue.count:
             return
         self._budget.tick(now)
         self.window.tick(now)
         for view in self.replicas:
             if view.fresh or view.circuit.opened:
                 derive(view, now)
-        if not len(self.queue):
+        if not self.queue.count:
             return
         hopeless = self._hopeless()
         for ticket in [each for each in self.queue if hopeless is not None or each.deadline <= now]:
@@ -362,7 +377,8 @@ class Dispatcher:
         uncached = job.prompt_tokens
         if decision.cached_bytes:
             uncached -= uncached * decision.cached_bytes // job.chain.size_bytes
-        circuit.request_sent(view.circuit)
+        if view.circuit.opened:
+            circuit.request_sent(view.circuit)
         job.reservation = reserve(
             view,
             uncached_tokens=uncached,
@@ -379,7 +395,8 @@ class Dispatcher:
         self.meter.prompt_tokens += job.prompt_tokens
         job.cached_tokens = job.prompt_tokens - uncached
         self.meter.cached_tokens += job.cached_tokens
-        self.meter.routed(decision.reason)
+        choices = self.meter.choices
+        choices[decision.reason] = choices.get(decision.reason, 0) + 1
         job.carrier.send_to(view)
         return True
 
@@ -399,17 +416,11 @@ class Dispatcher:
             kv_tokens=job.prompt_tokens + job.output_tokens,
             session=job.session,
             target_ttft_s=routing.target_ttft_s,
-            crowding_s=max(self.estimates.crowding_s(job.output_tokens), _LEAST_CROWDING_S),
+            crowding_s=max(self.estimates.crowding_per_token_s * job.output_tokens, _LEAST_CROWDING_S),
             now=now,
         )
 
     # The end
-
-    def _release(self, reservation: Reservation, now: float) -> None:
-        release(reservation, now)
-        self._stuck = False
-        if len(self.queue):
-            self.pump()
 
     def _turn_away(self, ticket: Ticket, refusal: Refusal) -> None:
         self.queue.remove(ticket)
@@ -442,7 +453,7 @@ class Dispatcher:
     def load(self, now: float) -> ModelLoad:
         """The autoscaler's signals."""
         return self.window.report(
-            queued=len(self.queue),
+            queued=self.queue.count,
             queued_tokens=self.queue.tokens,
             oldest_wait_s=self.queue.oldest_wait_s(now),
             in_flight=sum(view.in_flight for view in self.replicas),

@@ -58,7 +58,3 @@ class ModelEstimates(Struct, eq=False):
         if self._weight > 10 and spread > self._weight:
             slope = (self._weight * self._xy - self._x * self._y) / spread
             self.crowding_per_token_s += _SMOOTHING * (max(slope, 0.0) - self.crowding_per_token_s)
-
-    def crowding_s(self, output_tokens: int) -> float:
-        """By how much one more request in a replica delays the end of an answer of `output_tokens`, in seconds."""
-        return self.crowding_per_token_s * output_tokens

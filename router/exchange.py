@@ -21,6 +21,7 @@ from router.trace_context import NO_TRACE
 from router.types import Credential, Priority
 from router.wire import LAST_CHUNK, chunk, digest_of, framing_of, refusal_bytes
 
+_OWN_LINES = b"%bx-roundhouse-queue-ms: %d\r\nx-request-id: %b\r\n"
 _DEATHS = ("reset", "closed")
 """Ends of a connection that the request may have caused."""
 
@@ -39,6 +40,7 @@ class Exchange:
     refusal: Refusal | None = None
     """Set as soon as it is known that the request is not carried."""
     credential: Credential | None = None
+    tenant = ""
     priority = Priority.NORMAL
     session = b""
     trace = NO_TRACE
@@ -144,7 +146,7 @@ class Exchange:
             self.turn_away(model_not_found(head.model))
             return
         digest = 0
-        if core.quarantine.watches():
+        if core.quarantine.records:
             digest = digest_of(body)
             if core.quarantine.holds(digest, self._began):
                 self.turn_away(QUARANTINED)
@@ -156,7 +158,8 @@ class Exchange:
             head,
             entry=dispatcher.entry,
             estimates=dispatcher.estimates,
-            credential=self.credential,
+            tenant=self.tenant,
+            tenant_weight=self.credential.tenant_weight,
             priority=self.priority,
             now=self._began,
             size_bytes=len(body),
@@ -204,18 +207,21 @@ class Exchange:
         framing = framing_of(headers)
         self._status = status
         self._answer_stream.began(status, is_events=framing.is_events)
-        self._out = [STATUS_LINE[status], answer_lines(headers), self._own_lines()]
+        out = self._out = [STATUS_LINE[status], answer_lines(headers)]
+        if self._view is not None and self._job is not None:
+            queue_ms = self._job.queue_s * 1000
+            out.append(_OWN_LINES % (self._view.labels, queue_ms, self.request_id))
         if framing.length:
-            self._out.append(b"content-length: %b\r\n" % framing.length)
+            out.append(b"content-length: %b\r\n" % framing.length)
         elif status in (204, 304):
             pass
         elif self._http10:
             self.close = True
         else:
             self._chunked = True
-            self._out.append(b"transfer-encoding: chunked\r\n")
+            out.append(b"transfer-encoding: chunked\r\n")
         self.close = self.close or self._client.is_last()
-        self._out.append(b"connection: close\r\n\r\n" if self.close else b"\r\n")
+        out.append(b"connection: close\r\n\r\n" if self.close else b"\r\n")
 
     def _refused_by(self, status: int) -> str | None:
         view, job, dispatcher = self._view, self._job, self._dispatcher
@@ -227,27 +233,20 @@ class Exchange:
             return None
         return refused_by_replica(status, external=view.external, last=not dispatcher.has_another_for(job))
 
-    def _own_lines(self) -> bytes:
-        view, job = self._view, self._job
-        if view is None or job is None:
-            return b""
-        return b"%bx-roundhouse-queue-ms: %d\r\nx-request-id: %b\r\n" % (
-            view.labels,
-            job.queue_s * 1000,
-            self.request_id,
-        )
-
     def on_body(self, fragments: list[bytes], *, complete: bool) -> None:
         out = self._out
         if not out and not fragments and not complete:
             return
         data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
         stream = self._answer_stream
-        data = stream.pass_on(data, complete=complete)
-        broken = stream.failed or ("cut_short" if complete and not stream.whole else None)
-        if broken is not None:
-            self._lost_in_answer(broken, data)
-            return
+        if stream.is_events:
+            data = stream.pass_on(data, complete=complete)
+            broken = stream.failed or ("cut_short" if complete and not stream.whole else None)
+            if broken is not None:
+                self._lost_in_answer(broken, data)
+                return
+        else:
+            stream.keep(data)
         if data:
             self._data_came()
             out.append(chunk(data) if self._chunked else data)
@@ -288,9 +287,12 @@ class Exchange:
             dispatcher.first_token(job, now)
         stream.last_data_at = now
 
-    def on_stale(self) -> None:
-        if self._dispatcher is not None:
+    def on_failure(self, reason: str, *, stale: bool) -> None:
+        if stale and self._attempt is not None and self._dispatcher is not None:
             self._dispatcher.meter.retry("stale")
+            self._attempt.over_a_new_connection()
+        else:
+            self.on_lost(reason, sent=True)
 
     def on_lost(self, reason: str, *, sent: bool) -> None:
         self._attempt = None

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from router.errors import RequestRefusedError, bad_request
-from router.prefix_chain import EMPTY, PrefixChain, chain_of, prompt_text
+from router.prefix_chain import CUTS, EMPTY, PrefixChain, chain_of, prompt_text
 from router.types import PolicyName
 
 
@@ -51,7 +51,8 @@ class RequestHead(Struct, frozen=True):
     model: str
     stream: bool = False
     prompt: bytes = b""
-    """Text of the prompt in one form for all APIs (`prefix_chain.prompt_text`); empty where nothing is generated."""
+    """Text of the prompt in one form for all APIs (`prefix_chain.prompt_text`), or all of a body that is shorter than a
+    block; empty where nothing is generated."""
     converses: bool = False
     """The prompt is a conversation, to which the answer adds a turn."""
     max_tokens: int | None = None
@@ -105,7 +106,21 @@ class _Body(Struct):
     prompt_cache_key: Any = None
 
 
+class _ShortBody(Struct):
+    """Of a body that is too short to hold one block of a prompt, what it says is of no use to routing."""
+
+    model: Any = None
+    stream: Any = None
+    prompt: Any = None
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    user: Any = None
+    prompt_cache_key: Any = None
+
+
 _decoder = msgspec.json.Decoder(_Body)
+_short_decoder = msgspec.json.Decoder(_ShortBody)
 
 
 def parse_request_head(body: bytes | bytearray, *, generates: bool = False) -> RequestHead:
@@ -114,7 +129,8 @@ def parse_request_head(body: bytes | bytearray, *, generates: bool = False) -> R
     Raises `RequestRefusedError` (400) for malformed JSON, JSON that is not an object, and a `model` that is missing
     or not a non-empty string.
     """
-    parsed = _parse(body)
+    short = len(body) < CUTS[0]
+    parsed = _parse(body, _short_decoder if short else _decoder)
     model = parsed.model
     if not isinstance(model, str) or not model:
         raise RequestRefusedError(
@@ -131,8 +147,8 @@ def parse_request_head(body: bytes | bytearray, *, generates: bool = False) -> R
     return RequestHead(
         model,
         parsed.stream is True,
-        _prompt_of(parsed),
-        parsed.prompt is None,
+        bytes(body) if isinstance(parsed, _ShortBody) else _prompt_of(parsed),
+        short or not parsed.prompt,
         most if type(most) is int and most > 0 else None,
         session.encode("utf-8", "surrogatepass") if isinstance(session, str) else b"",
     )
@@ -151,9 +167,11 @@ def _prompt_of(parsed: _Body) -> bytes:
         return b""
 
 
-def _parse(body: bytes | bytearray) -> _Body:
+def _parse(
+    body: bytes | bytearray, decoder: "msgspec.json.Decoder[_Body] | msgspec.json.Decoder[_ShortBody]"
+) -> _Body | _ShortBody:
     try:
-        return _decoder.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError:
         raise RequestRefusedError(
             bad_request('The body must be a JSON object such as {"model": "NAME", …}.', code="invalid_json")

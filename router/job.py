@@ -11,7 +11,7 @@ from router.estimates import ModelEstimates
 from router.features import RequestHead, chain_for
 from router.prefix_chain import EMPTY, PrefixChain, turn
 from router.replica_view import ReplicaView, Reservation
-from router.types import CatalogEntry, Credential, Priority
+from router.types import CatalogEntry, Priority
 
 _FAILURES_KEPT = 8
 
@@ -100,7 +100,8 @@ def job_for(
     *,
     entry: CatalogEntry,
     estimates: ModelEstimates,
-    credential: Credential,
+    tenant: str,
+    tenant_weight: float,
     priority: Priority,
     now: float,
     size_bytes: int,
@@ -110,8 +111,8 @@ def job_for(
     return Job(
         carrier=carrier,
         model=entry.name,
-        tenant=credential.fair_share_of,
-        weight=credential.tenant_weight,
+        tenant=tenant,
+        weight=tenant_weight,
         priority=priority,
         prompt_tokens=estimates.prompt_tokens(len(prompt) or size_bytes),
         output_tokens=estimates.expected_output_tokens(head.max_tokens) if prompt else 0,

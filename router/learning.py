@@ -16,7 +16,9 @@ def learn(job: Job, reservation: Reservation, learnt: Learnt, estimates: ModelEs
         _learn_of_prompt(job, reservation, learnt, learnt.prompt_tokens, estimates)
     view = reservation.view
     if learnt.text and job.chain.hashes:
-        view.cache.insert(job.chain.extended(job.answered_as(learnt.text)))
+        extended = job.chain.extended(job.answered_as(learnt.text))
+        if len(extended.hashes) > len(job.chain.hashes):
+            view.cache.insert(extended)
     if reservation.first_token_at and output_tokens > 1:
         tokens_seen(reservation, output_tokens, now)
         mean_s = (now - reservation.first_token_at) / (output_tokens - 1)

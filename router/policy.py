@@ -55,7 +55,10 @@ NO_CREDIT = RouteDecision(None, "no_credit")
 
 
 def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
-    """The replica for `request`. The caller reserves it before anything else runs."""
+    """The replica for `request`. The caller reserves it before anything else runs.
+
+    Of `replicas`, engines outside come last.
+    """
     if len(replicas) > EXHAUSTIVE_UP_TO and request.policy is not PolicyName.SESSION_AFFINITY:
         decision = _choose_by_sample(request, replicas, rng)
         if decision.replica is not None:
@@ -80,7 +83,7 @@ def _choose_among(request: RequestFeatures, replicas: Sequence[ReplicaView], rng
         refused, candidates = _without_the_usual(request, replicas)
         if not candidates:
             return refused
-    if len(candidates) > 1:
+    if len(candidates) > 1 and candidates[-1].external:
         candidates = _inside_or_out(candidates, rng)
     if len(candidates) == 1:
         return RouteDecision(candidates[0], "only_one", _cached_bytes(request, candidates[0]))
@@ -194,9 +197,10 @@ def _prefix_aware(request: RequestFeatures, candidates: Sequence[ReplicaView], r
 
     Written so that what is done for each replica is done in a comprehension: it is most of what a choice costs.
     """
+    now = request.now
     for view in candidates:
-        if view.assumed:
-            settle(view, request.now)
+        if view.assumed and view.assumed[0][0] <= now:
+            settle(view, now)
     chain, tokens, crowding_s = request.chain, request.prompt_tokens, request.crowding_s
     levels = candidates[0].cache.directory.levels(chain.hashes) if chain.hashes else []
     if not levels:

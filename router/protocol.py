@@ -25,7 +25,7 @@ from router.headers import (
     query_of,
     sane_request_id,
 )
-from router.identity import HeaderMemory, identify
+from router.identity import ClientMemory
 
 _LINGER_S = 2.0
 """How long a client may go on sending after a refusal in mid-request, so that it reads the answer before a reset."""
@@ -86,7 +86,7 @@ class RouterProtocol(HttpToolsProtocol):
         """Bytes of the body since the deadline was last moved."""
         self._upgrading = False
         self._content_length = b""
-        self._memory = HeaderMemory()
+        self._memory = ClientMemory(core)
 
     # ClientSide
 
@@ -242,7 +242,7 @@ class RouterProtocol(HttpToolsProtocol):
         exchange = Exchange(self, route, target, lines, request_id, http10=http10)
         exchange.close = http10 or not keep_alive
         exchange.expects_continue = b"expect" in kept and kept[b"expect"].lower() == b"100-continue"
-        identify(exchange, self.core, kept)
+        self._memory.identify(exchange)
         self._phase = _BODY
         self._body_bytes = 0
         self._deadline = self.core.now + self._body_timeout_s

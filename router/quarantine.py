@@ -33,27 +33,22 @@ class Quarantine:
     """What one router remembers of deaths. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._records: OrderedDict[int, _Record] = OrderedDict()
+        self.records: OrderedDict[int, _Record] = OrderedDict()
+        """By hash. Only while there are any are requests worth hashing as they come."""
         self._deaths: deque[tuple[float, str]] = deque()
         """When which replica died, each once."""
 
     def __len__(self) -> int:
-        return sum(record.guilty for record in self._records.values())
-
-    def watches(self) -> bool:
-        """Whether anything died lately with a request inside: only then are requests worth hashing as they come."""
-        return bool(self._records)
+        return sum(record.guilty for record in self.records.values())
 
     def holds(self, digest: int, now: float) -> bool:
         """Whether requests with this hash are refused."""
-        if not self._records:
-            return False
-        record = self._records.get(digest)
+        record = self.records.get(digest)
         return record is not None and record.guilty and now - record.at < _KEPT_S
 
     def suspects(self, digest: int, now: float) -> bool:
         """Whether a request with this hash was in a replica that died."""
-        record = self._records.get(digest)
+        record = self.records.get(digest)
         return record is not None and bool(record.replicas) and now - record.at < _KEPT_S
 
     def died(self, replica_id: str, digest: int, now: float, *, alone: bool) -> bool:
@@ -65,12 +60,12 @@ class Quarantine:
             self._deaths.popleft()
         if all(name != replica_id for _, name in self._deaths):
             self._deaths.append((now, replica_id))
-        record = self._records.get(digest)
+        record = self.records.get(digest)
         if record is None or now - record.at >= _KEPT_S:
-            record = self._records[digest] = _Record(set(), now)
-        self._records.move_to_end(digest)
-        if len(self._records) > _KEPT:
-            self._records.popitem(last=False)
+            record = self.records[digest] = _Record(set(), now)
+        self.records.move_to_end(digest)
+        if len(self.records) > _KEPT:
+            self.records.popitem(last=False)
         record.replicas.add(replica_id)
         record.at = now
         record.guilty = record.guilty or self._is_guilty(record, alone=alone)
@@ -85,12 +80,12 @@ class Quarantine:
 
     def survived(self, digest: int) -> None:
         """A request with this hash was answered in full: it is no suspect, unless it is guilty."""
-        record = self._records.get(digest)
+        record = self.records.get(digest)
         if record is not None and not record.guilty:
-            del self._records[digest]
+            del self.records[digest]
 
     def lives(self, replica_id: str) -> None:
         """The replica answers: nobody has killed it."""
         self._deaths = deque(death for death in self._deaths if death[1] != replica_id)
-        for record in self._records.values():
+        for record in self.records.values():
             record.replicas.discard(replica_id)

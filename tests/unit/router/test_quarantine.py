@@ -98,7 +98,7 @@ def test_memory_is_bounded_when_many_requests_die() -> None:
     quarantine = Quarantine()
     for digest in range(1, 5000):
         quarantine.died("a", digest, 0.0, alone=False)
-    assert len(quarantine._records) <= 1024
+    assert len(quarantine.records) <= 1024
 
 
 def test_deaths_are_forgotten_when_they_are_old() -> None:

@@ -43,7 +43,9 @@ def head_of(**fields: Any) -> RequestHead:
     return parse_request_head(json.dumps({"model": "m"} | fields).encode(), generates=True)
 
 
-CHAT = [{"role": "user", "content": "hello"}]
+HELLO = "hello " * 50
+"""Long enough for a block."""
+CHAT = [{"role": "user", "content": HELLO}]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ CHAT = [{"role": "user", "content": "hello"}]
         ({"messages": CHAT}, {"messages": CHAT}),
         ({"messages": CHAT, "tools": [{"name": "f"}]}, {"messages": CHAT, "tools": [{"name": "f"}]}),
         ({"messages": CHAT, "system": "brief"}, {"messages": CHAT, "system": "brief"}),
-        ({"input": "hello", "instructions": "brief"}, {"messages": CHAT, "system": "brief"}),
+        ({"input": HELLO, "instructions": "brief"}, {"messages": CHAT, "system": "brief"}),
         ({"input": CHAT}, {"messages": CHAT}),
     ],
     ids=["chat", "tools", "anthropic", "responses", "responses items"],
@@ -64,8 +66,15 @@ def test_prompt_of_every_api_is_that_of_the_conversation(fields: Any, conversati
 
 
 def test_prompt_of_completions_is_no_conversation() -> None:
-    head = head_of(prompt="once upon")
-    assert (head.prompt, head.converses) == (b"once upon", False)
+    head = head_of(prompt="once upon" * 50)
+    assert (head.prompt, head.converses) == (b"once upon" * 50, False)
+
+
+def test_body_shorter_than_a_block_counts_as_it_is() -> None:
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}'
+    head = parse_request_head(body, generates=True)
+    assert (head.prompt, head.max_tokens) == (body, 5)
+    assert chain_for(PolicyName.PREFIX_AWARE, head.prompt).hashes == ()
 
 
 def test_prompt_is_not_read_where_nothing_is_generated() -> None:
