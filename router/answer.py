@@ -1,5 +1,6 @@
 """What the router learns of an answer while it passes by: tokens, usage, text. PURE."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -55,6 +56,8 @@ class _Answer(Struct):
 
 
 _NO_USAGE = _Usage()
+_USAGE_WITHIN_BYTES = 400
+_COUNTS = re.compile(rb'"(prompt|completion|input|output)_tokens": ?(\d{1,9})').findall
 _decoder = msgspec.json.Decoder(_Answer)
 
 
@@ -72,6 +75,15 @@ class WholeAnswer:
         self._size += len(data)
         if self._size <= _LONGEST_READ_BYTES:
             self._fragments.append(data)
+
+    def counted(self) -> Learnt:
+        """What its usage says, without its text. Reads only the body's end, where engines write it."""
+        if not self._fragments or self._size > _LONGEST_READ_BYTES:
+            return NOTHING
+        found = dict(_COUNTS(self._fragments[-1][-_USAGE_WITHIN_BYTES:]))
+        output = found.get(b"completion") or found.get(b"output")
+        prompt = found.get(b"prompt") or found.get(b"input")
+        return Learnt(0 if output is None else int(output), None if prompt is None else int(prompt))
 
     def learnt(self) -> Learnt:
         """What the whole body says; nothing if it is not of a known shape."""

@@ -137,10 +137,10 @@ class AnswerStream:
         """The event that ends a stream which cannot be continued."""
         return replica_lost_event(anthropic=self._route.anthropic)
 
-    def learnt(self) -> Learnt:
-        """What is known of the answer so far."""
+    def learnt(self, *, text: bool) -> Learnt:
+        """What is known of the answer so far. `text`: of an answer in one piece, that too; it costs some."""
         if self._sent is not None:
             return learnt_of_stream(self._sent)
         if self._whole is not None:
-            return self._whole.learnt()
+            return self._whole.learnt() if text else self._whole.counted()
         return Learnt(output_tokens=self._events) if self._events else NOTHING

@@ -28,7 +28,7 @@ from router.features import RequestFeatures
 from router.job import Clock, Job
 from router.learning import learn
 from router.load_window import LoadWindow
-from router.policy import choose
+from router.policy import RouteDecision, choose, soonest
 from router.prefix_index import PrefixDirectory
 from router.quarantine import ALONE_S, WAITS_TO_BE_ALONE_S, Quarantine
 from router.replica_view import (
@@ -42,7 +42,7 @@ from router.replica_view import (
     reserve,
 )
 from router.telemetry import ModelMeter
-from router.types import CatalogEntry, ModelLoad, ModelStatus
+from router.types import CatalogEntry, ModelLoad, ModelStatus, PolicyName
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
@@ -361,13 +361,9 @@ class Dispatcher:
     def _send(self, job: Job) -> bool:
         """Chooses a replica, reserves a place there and sends. False if nobody has room now."""
         now = self._clock.now()
-        alone = job.suspect and (not job.alone_until or now + _TIMERS_ARE_EARLY_S < job.alone_until)
-        decision = choose(self._features(job, now, suspect=alone), self.replicas, self._rng)
+        decision = self._decide(job, now)
         view = decision.replica
         if view is None:
-            if alone and not job.alone_until and self.ready_replicas:
-                job.alone_until = now + WAITS_TO_BE_ALONE_S
-                self._pump_in(WAITS_TO_BE_ALONE_S, now)
             return False
         self.queue.charge(job)
         if job.waits:
@@ -400,10 +396,24 @@ class Dispatcher:
         job.carrier.send_to(view)
         return True
 
-    def _no_suspect(self, reservation: Reservation) -> None:
-        if reservation.suspect:
-            clear_suspicion(reservation)
-            self.pump()
+    def _decide(self, job: Job, now: float) -> RouteDecision:
+        if not (job.chain.hashes or job.failing_since or job.suspect) and self._is_prefix_aware():
+            kv_tokens, crowding_s = job.prompt_tokens + job.output_tokens, self._crowding_s(job)
+            view = soonest(self.replicas, job.prompt_tokens, kv_tokens, crowding_s, self._rng)
+            if view is not None:
+                return RouteDecision(view, "soonest")
+        alone = job.suspect and (not job.alone_until or now + _TIMERS_ARE_EARLY_S < job.alone_until)
+        decision = choose(self._features(job, now, suspect=alone), self.replicas, self._rng)
+        if decision.replica is None and alone and not job.alone_until and self.ready_replicas:
+            job.alone_until = now + WAITS_TO_BE_ALONE_S
+            self._pump_in(WAITS_TO_BE_ALONE_S, now)
+        return decision
+
+    def _is_prefix_aware(self) -> bool:
+        return self.entry.routing.policy is PolicyName.PREFIX_AWARE
+
+    def _crowding_s(self, job: Job) -> float:
+        return max(self.estimates.crowding_per_token_s * job.output_tokens, _LEAST_CROWDING_S)
 
     def _features(self, job: Job, now: float, *, suspect: bool) -> RequestFeatures:
         routing = self.entry.routing
@@ -416,9 +426,14 @@ class Dispatcher:
             kv_tokens=job.prompt_tokens + job.output_tokens,
             session=job.session,
             target_ttft_s=routing.target_ttft_s,
-            crowding_s=max(self.estimates.crowding_per_token_s * job.output_tokens, _LEAST_CROWDING_S),
+            crowding_s=self._crowding_s(job),
             now=now,
         )
+
+    def _no_suspect(self, reservation: Reservation) -> None:
+        if reservation.suspect:
+            clear_suspicion(reservation)
+            self.pump()
 
     # The end
 

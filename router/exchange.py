@@ -382,7 +382,7 @@ class Exchange:
         if job is None or dispatcher is None:
             core.telemetry.unknown.ended(Priority.NORMAL, code, now - self._began, 0.0, self.request_id)
         else:
-            learnt = self._answer_stream.learnt()
+            learnt = self._answer_stream.learnt(text=bool(job.chain.hashes))
             dispatcher.meter.in_flight -= 1
             dispatcher.ended(job, learnt, answered=code == self._status and code < 500)
             dispatcher.meter.ended(job.priority, code, now - self._began, job.queue_s, self.request_id)

@@ -55,15 +55,38 @@ NO_CREDIT = RouteDecision(None, "no_credit")
 
 
 def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
-    """The replica for `request`. The caller reserves it before anything else runs.
-
-    Of `replicas`, engines outside come last.
-    """
+    """The replica for `request`. The caller reserves it before anything else runs."""
     if len(replicas) > EXHAUSTIVE_UP_TO and request.policy is not PolicyName.SESSION_AFFINITY:
         decision = _choose_by_sample(request, replicas, rng)
         if decision.replica is not None:
             return decision
     return _choose_among(request, replicas, rng)
+
+
+def soonest(
+    replicas: Sequence[ReplicaView], tokens: int, kv_tokens: int, crowding_s: float, rng: Random
+) -> ReplicaView | None:
+    """What prefix-aware chooses where nothing of a prompt can be cached, in the ordinary case; else None: ask `choose`.
+
+    Ordinary: few replicas, none of them outside, and one has room. The same costs as in `choose`, without what it needs
+    for the other cases: it is for the many short requests.
+    """
+    if len(replicas) > EXHAUSTIVE_UP_TO:
+        return None
+    best: ReplicaView | None = None
+    least, ties = _INFINITE, 1
+    for view in replicas:
+        if view.external or view.assumed:
+            return None
+        if view.takes and view.kv_free_tokens >= kv_tokens:
+            cost = view.wait_s + tokens / view.prefill_tokens_per_s + view.load * crowding_s
+            if cost < least:
+                best, least, ties = view, cost, 1
+            elif cost == least:
+                ties += 1
+                if rng.random() * ties < 1:
+                    best = view
+    return best
 
 
 def _choose_by_sample(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
@@ -83,7 +106,7 @@ def _choose_among(request: RequestFeatures, replicas: Sequence[ReplicaView], rng
         refused, candidates = _without_the_usual(request, replicas)
         if not candidates:
             return refused
-    if len(candidates) > 1 and candidates[-1].external:
+    if len(candidates) > 1:
         candidates = _inside_or_out(candidates, rng)
     if len(candidates) == 1:
         return RouteDecision(candidates[0], "only_one", _cached_bytes(request, candidates[0]))

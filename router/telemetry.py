@@ -118,7 +118,10 @@ class ModelMeter:
         meter = self.by_class[priority]
         meter.codes[code] = meter.codes.get(code, 0) + 1
         meter.duration.observe(seconds, request_id)
-        meter.queue.observe(queue_s, request_id if queue_s else None)
+        if queue_s:
+            meter.queue.observe(queue_s, request_id)
+        else:
+            meter.queue.counts[0] += 1
 
     def retry(self, reason: str) -> None:
         """A request goes to another replica, or again over a new connection."""

@@ -79,7 +79,7 @@ class Fleet:
             prompt_tokens=tokens,
             kv_tokens=tokens + output_tokens,
             target_ttft_s=self.routing.target_ttft_s,
-            crowding_s=self.estimates.crowding_s(output_tokens),
+            crowding_s=self.estimates.crowding_per_token_s * output_tokens,
             now=self.now,
         )
 
