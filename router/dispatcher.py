@@ -8,28 +8,20 @@ from collections.abc import Sequence
 from functools import partial
 from random import Random
 
-from replicas.types import ReplicaState
 from router import circuit
-from router.admission import AdmissionQueue, Shed, Ticket
+from router.admission import Shed, Ticket
 from router.answer import Learnt
 from router.errors import (
     QUARANTINED,
     Refusal,
-    current_status,
     model_not_found,
-    model_not_ready,
     no_replica_left,
-    overloaded,
-    waited_too_long,
 )
-from router.estimates import ModelEstimates
 from router.failover import RetryBudget
 from router.features import RequestFeatures
 from router.job import Clock, Job
 from router.learning import learn
-from router.load_window import LoadWindow
 from router.policy import RouteDecision, choose, soonest
-from router.prefix_index import PrefixDirectory
 from router.quarantine import ALONE_S, WAITS_TO_BE_ALONE_S, Quarantine
 from router.replica_view import (
     ReplicaView,
@@ -41,8 +33,9 @@ from router.replica_view import (
     release,
     reserve,
 )
+from router.served_model import ServedModel
 from router.telemetry import ModelMeter
-from router.types import CatalogEntry, ModelLoad, ModelStatus, PolicyName
+from router.types import CatalogEntry
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
@@ -50,12 +43,9 @@ _NEVER = float("inf")
 _TIMERS_ARE_EARLY_S = 0.002
 """uvloop counts whole milliseconds."""
 _STAYS_AWAKE_S = 20.0
-_LEAST_CROWDING_S = 0.001
-"""So that of two replicas that look alike the emptier one is taken even before anything was measured."""
-_HOPELESS = (ModelStatus.FAILED, ModelStatus.STOPPED)
 
 
-class Dispatcher:
+class Dispatcher(ServedModel):
     """See the module."""
 
     def __init__(
@@ -71,18 +61,9 @@ class Dispatcher:
     ) -> None:
         """`circuit_open_s`: for how long a replica is first left alone after failures. `retry_for_s`: for how long
         after its first failure a request is tried again while replicas are ready that might take it."""
-        self.entry = entry
-        self.replicas: Sequence[ReplicaView] = ()
-        self.meter = meter
-        self.directory = PrefixDirectory()
-        self.estimates = ModelEstimates()
-        self.queue = AdmissionQueue()
-        self.window = LoadWindow()
-        self.closed = False
-        """The model has left the catalog."""
+        super().__init__(entry, meter, rng)
         self._quarantine = quarantine
         self._clock = clock
-        self._rng = rng
         self._circuit_open_s = circuit_open_s
         self._retry_for_s = retry_for_s
         self._budget = RetryBudget()
@@ -108,11 +89,6 @@ class Dispatcher:
         self.replicas = ()
         for ticket in list(self.queue):
             self._turn_away(ticket, model_not_found(self.entry.name))
-
-    @property
-    def ready_replicas(self) -> int:
-        """How many replicas can take requests."""
-        return sum(view.state is ReplicaState.READY for view in self.replicas)
 
     # A request's way
 
@@ -144,10 +120,6 @@ class Dispatcher:
             job.failing_since, job.rounds, job.tried = 0.0, 0, ()
             if self.queue.holds_given_back:
                 self.pump()
-
-    def has_another_for(self, job: Job) -> bool:
-        """Whether a ready replica is left that has not had this request."""
-        return self._fresh_for(job)
 
     def ended(self, job: Job, learnt: Learnt, *, answered: bool) -> None:
         """The request has ended, whichever way, and holds nothing any more.
@@ -234,7 +206,7 @@ class Dispatcher:
         if refusal is not None:
             job.carrier.turn_away(refusal)
             return
-        if not self._fresh_for(job):
+        if not self.has_another_for(job):
             job.tried = ()
             job.rounds += 1
             pause_s = min(_FIRST_PAUSE_S * 2 ** (job.rounds - 1), _LONGEST_PAUSE_S)
@@ -243,14 +215,6 @@ class Dispatcher:
         self.queue.offer_again(job)
         if pause_s:
             self._pump_in(pause_s, now)
-
-    def _fresh_for(self, job: Job) -> bool:
-        """Whether a ready replica is left that has not had this request."""
-        here = job.reservation.view if job.reservation is not None else None
-        return any(
-            view.state is ReplicaState.READY and view is not here and view.replica_id not in job.tried
-            for view in self.replicas
-        )
 
     # The queue
 
@@ -397,8 +361,8 @@ class Dispatcher:
         return True
 
     def _decide(self, job: Job, now: float) -> RouteDecision:
-        if not (job.chain.hashes or job.failing_since or job.suspect) and self._is_prefix_aware():
-            kv_tokens, crowding_s = job.prompt_tokens + job.output_tokens, self._crowding_s(job)
+        if not (job.chain.hashes or job.failing_since or job.suspect) and self.prefix_aware:
+            kv_tokens, crowding_s = job.prompt_tokens + job.output_tokens, self.crowding_s(job)
             view = soonest(self.replicas, job.prompt_tokens, kv_tokens, crowding_s, self._rng)
             if view is not None:
                 return RouteDecision(view, "soonest")
@@ -408,12 +372,6 @@ class Dispatcher:
             job.alone_until = now + WAITS_TO_BE_ALONE_S
             self._pump_in(WAITS_TO_BE_ALONE_S, now)
         return decision
-
-    def _is_prefix_aware(self) -> bool:
-        return self.entry.routing.policy is PolicyName.PREFIX_AWARE
-
-    def _crowding_s(self, job: Job) -> float:
-        return max(self.estimates.crowding_per_token_s * job.output_tokens, _LEAST_CROWDING_S)
 
     def _features(self, job: Job, now: float, *, suspect: bool) -> RequestFeatures:
         routing = self.entry.routing
@@ -426,7 +384,7 @@ class Dispatcher:
             kv_tokens=job.prompt_tokens + job.output_tokens,
             session=job.session,
             target_ttft_s=routing.target_ttft_s,
-            crowding_s=self._crowding_s(job),
+            crowding_s=self.crowding_s(job),
             now=now,
         )
 
@@ -442,39 +400,3 @@ class Dispatcher:
         if isinstance(ticket, Job):
             ticket.queue_s += self._clock.now() - ticket.since
             ticket.carrier.turn_away(refusal)
-
-    # What clients are told
-
-    def _hopeless(self) -> Refusal | None:
-        """The refusal when no replica is ready and none will be without somebody doing something."""
-        if self.closed:
-            return model_not_found(self.entry.name)
-        if self.entry.status not in _HOPELESS or self.ready_replicas:
-            return None
-        return model_not_ready(self.entry)
-
-    def _overloaded(self, reason: str) -> Refusal:
-        return overloaded(self.entry.name, reason, self._drain_s())
-
-    def _too_late(self, waited_s: float) -> Refusal:
-        if not self.ready_replicas:
-            return model_not_ready(self.entry)
-        return waited_too_long(self.entry.name, waited_s, self._drain_s())
-
-    def _drain_s(self) -> float:
-        """Time in which what waits now will have been sent, jittered so that not everybody comes back at once."""
-        return self.window.drain_s(self.queue.tokens) * (0.8 + 0.4 * self._rng.random())
-
-    def load(self, now: float) -> ModelLoad:
-        """The autoscaler's signals."""
-        return self.window.report(
-            queued=self.queue.count,
-            queued_tokens=self.queue.tokens,
-            oldest_wait_s=self.queue.oldest_wait_s(now),
-            in_flight=sum(view.in_flight for view in self.replicas),
-            sheds_total=sum(self.meter.sheds.values()),
-        )
-
-    def status(self) -> ModelStatus:
-        """What clients see beside the model."""
-        return current_status(self.entry, ready_replicas=self.ready_replicas)

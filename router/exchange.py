@@ -182,8 +182,8 @@ class Exchange:
             if replica.remote_model:
                 body = with_model(body, replica.remote_model)
         head = request_head(target, replica.head, self.lines, self.request_id, len(body))
-        attempt = self._attempt = Attempt(self, client.core.pool, replica, head, body)
-        attempt.begin(paused=client.flow.write_paused)
+        self._attempt = Attempt(self, client.core.pool, replica, head, body)
+        self._attempt.begin(paused=client.flow.write_paused)
 
     def turn_away(self, refusal: Refusal) -> None:
         """Writes an answer of the router's own, or ends the one that has begun."""
@@ -191,8 +191,7 @@ class Exchange:
             self._break_off()
             return
         self.close = self.close or self._client.is_last()
-        general = self._client.general_lines()
-        self._write([refusal_bytes(refusal, general, self.request_id, close=self.close)])
+        self._write([refusal_bytes(refusal, self._client.general_lines(), self.request_id, close=self.close)])
         self._end(refusal.status)
 
     # The replica's side (Answered)
@@ -213,11 +212,9 @@ class Exchange:
             out.append(_OWN_LINES % (self._view.labels, queue_ms, self.request_id))
         if framing.length:
             out.append(b"content-length: %b\r\n" % framing.length)
-        elif status in (204, 304):
-            pass
-        elif self._http10:
+        elif status not in (204, 304) and self._http10:
             self.close = True
-        else:
+        elif status not in (204, 304):
             self._chunked = True
             out.append(b"transfer-encoding: chunked\r\n")
         self.close = self.close or self._client.is_last()

@@ -272,7 +272,7 @@ def test_dead_collector_is_not_waited_for_and_holds_a_bounded_number() -> None:
     assert threading.active_count() <= threads + 2
 
 
-def test_refusing_collector_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_refusing_collector_is_told_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     logger = logging.getLogger(OTLPSpanExporter.__module__)
@@ -282,4 +282,5 @@ def test_refusing_collector_is_told_of_once(caplog: pytest.LogCaptureFixture) ->
     for _ in range(600):
         tracing(finished())
     tracing.close()
-    assert len([record for record in caplog.records if record.name == logger.name]) == 1
+    # Of hundreds; two if the first and the last of them are a minute of a busy machine apart.
+    assert 1 <= len([record for record in caplog.records if record.name == logger.name]) <= 2
