@@ -11,12 +11,7 @@ from random import Random
 from router import circuit
 from router.admission import Shed, Ticket
 from router.answer import Learnt
-from router.errors import (
-    QUARANTINED,
-    Refusal,
-    model_not_found,
-    no_replica_left,
-)
+from router.errors import QUARANTINED, Refusal, model_not_found, no_replica_left
 from router.failover import RetryBudget
 from router.features import RequestFeatures
 from router.job import Clock, Job
@@ -131,7 +126,8 @@ class Dispatcher(ServedModel):
         if job.waits:
             self.queue.remove(job)
             self.pump()  # it may have been the one who did not fit
-        self.queue.settle(job, output_tokens)
+        # An answer that does not say how long it is (an embedding, a broken usage) has taken what was expected.
+        self.queue.settle(job, output_tokens if output_tokens or not answered else job.output_tokens)
         self.window.generated_tokens_total += output_tokens
         self.meter.generated_tokens += output_tokens
         if reservation is None:
