@@ -12,9 +12,10 @@ request plus what the estimates of requests in flight are off by.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from msgspec import Struct
-
+from router.features import RequestFeatures
+from router.prefix_chain import EMPTY, PrefixChain
 from router.types import Priority, RoutingSettings
 
 INPUT_WEIGHT = 1.0
@@ -23,21 +24,36 @@ OUTPUT_WEIGHT = 2.0
 _MOST_IDLE_TENANTS = 4096
 
 
-class Ticket(Struct, eq=False, kw_only=True):
+class Ticket(RequestFeatures):
     """One request's place in the queue."""
 
-    tenant: str
-    weight: float = 1.0
-    priority: Priority = Priority.NORMAL
-    prompt_tokens: int
-    output_tokens: int
-    """Expected."""
-    size_bytes: int
-    since: float
-    """Monotonic seconds at which it came to wait."""
-    deadline: float = 0.0
-    charged: float = 0.0
-    """Weighted tokens that its tenant's counter was raised by."""
+    def __init__(
+        self,
+        *,
+        tenant: str,
+        prompt_tokens: int,
+        output_tokens: int,
+        size_bytes: int,
+        since: float,
+        weight: float = 1.0,
+        priority: Priority = Priority.NORMAL,
+        chain: PrefixChain = EMPTY,
+        session: bytes = b"",
+    ) -> None:
+        super().__init__(
+            chain=chain, prompt_tokens=prompt_tokens, kv_tokens=prompt_tokens + output_tokens, session=session
+        )
+        self.tenant = tenant
+        self.weight = weight
+        self.priority = priority
+        self.output_tokens = output_tokens
+        """Expected."""
+        self.size_bytes = size_bytes
+        self.since = since
+        """Monotonic seconds at which it came to wait."""
+        self.deadline = 0.0
+        self.charged = 0.0
+        """Weighted tokens that its tenant's counter was raised by."""
 
     @property
     def cost(self) -> float:
@@ -45,13 +61,15 @@ class Ticket(Struct, eq=False, kw_only=True):
         return (INPUT_WEIGHT * self.prompt_tokens + OUTPUT_WEIGHT * self.output_tokens) / self.weight
 
 
-class Admitted(Struct, frozen=True):
+@dataclass(frozen=True)
+class Admitted:
     """The ticket waits. `displaced` lost their places to it and are turned away."""
 
     displaced: tuple[Ticket, ...] = ()
 
 
-class Shed(Struct, frozen=True):
+@dataclass(frozen=True)
+class Shed:
     """The ticket does not fit. `reason`: `requests`, `tokens` or `bytes`, whichever cap is reached."""
 
     reason: str
@@ -142,8 +160,9 @@ class AdmissionQueue:
 
     def offer_again(self, ticket: Ticket) -> None:
         """A request that a replica gave back: it goes before everyone, and caps do not count."""
-        self._retries[id(ticket)] = ticket
-        self._add(ticket, 1)
+        if id(ticket) not in self._retries:
+            self._retries[id(ticket)] = ticket
+            self._add(ticket, 1)
 
     @property
     def holds_given_back(self) -> bool:

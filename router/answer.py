@@ -57,7 +57,7 @@ class _Answer(Struct):
 
 _NO_USAGE = _Usage()
 _USAGE_WITHIN_BYTES = 400
-_COUNTS = re.compile(rb'"(prompt|completion|input|output)_tokens": ?(\d{1,9})').findall
+_COUNTS = re.compile(rb'"(prompt|completion|input|output|cached)_tokens": ?(\d{1,9})').findall
 _decoder = msgspec.json.Decoder(_Answer)
 
 
@@ -83,7 +83,12 @@ class WholeAnswer:
         found = dict(_COUNTS(self._fragments[-1][-_USAGE_WITHIN_BYTES:]))
         output = found.get(b"completion") or found.get(b"output")
         prompt = found.get(b"prompt") or found.get(b"input")
-        return Learnt(0 if output is None else int(output), None if prompt is None else int(prompt))
+        cached = found.get(b"cached")
+        return Learnt(
+            0 if output is None else int(output),
+            None if prompt is None else int(prompt),
+            None if cached is None else int(cached),
+        )
 
     def learnt(self) -> Learnt:
         """What the whole body says; nothing if it is not of a known shape."""

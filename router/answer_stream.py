@@ -7,8 +7,8 @@ from router.answer import NOTHING, Learnt, WholeAnswer, learnt_of_stream
 from router.continuation import Continuable, Finish, Ineligible, Resume, continuation_request, eligible
 from router.errors import replica_lost_event
 from router.failover import LONGEST_FIRST_EVENT_BYTES, EventTail
-from router.features import Route
 from router.replica_view import ReplicaView
+from router.request_head import Route
 from router.sent_tokens import SentTokens
 
 _OPENAI_STREAMS = (b"/v1/chat/completions", b"/v1/completions")

@@ -19,8 +19,8 @@ from router.errors import (
     model_not_found,
     path_not_found,
 )
-from router.features import ROUTES
 from router.orchestrator_proxy import OrchestratorProxy
+from router.request_head import ROUTES
 from router.web_ui import WebUI
 
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -18,7 +18,7 @@ class Answered(AnswerSink, Protocol):
 class Attempt:
     """Begun once; over with the last call to its owner, or by `cancel`. The owner forgets it then."""
 
-    __slots__ = ("_body", "_connecting", "_connection", "_head", "_owner", "_paused", "_pool", "_view")
+    __slots__ = ("_body", "_connecting", "_connection", "_head", "_owner", "_paused", "_pool", "_view", "_was_sent")
 
     def __init__(
         self, owner: Answered, pool: UpstreamPool, view: ReplicaView, head: bytes, body: bytes | bytearray
@@ -31,6 +31,7 @@ class Attempt:
         self._connection: UpstreamConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._paused = False
+        self._was_sent = False
 
     def begin(self, *, paused: bool) -> None:
         """Sends the request. `paused`: nothing is read of the answer until `resume`."""
@@ -51,8 +52,9 @@ class Attempt:
             connection.abort()
 
     def over_a_new_connection(self) -> None:
-        """Sends again: the kept connection had been closed as we wrote."""
+        """Sends again: the kept connection had been closed as we wrote, or its replica died of what we wrote."""
         self._connection = None
+        self._was_sent = True
         self._connect()
 
     def pause(self) -> None:
@@ -75,7 +77,7 @@ class Attempt:
             connection = await self._pool.connect(self._view.address)
         except ReplicaUnreachableError as unreachable:
             self._connecting = None
-            self._owner.on_lost(unreachable.reason, sent=False)
+            self._owner.on_lost(unreachable.reason, sent=self._was_sent)
             return
         self._connecting = None
         self._send(connection)

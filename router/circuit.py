@@ -7,13 +7,14 @@
 `choose` never leaves the last replica alone: an open circuit is a reason to prefer others, not to refuse.
 """
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 FAILURES_TO_OPEN = 3
 _LONGEST_OPEN_S = 30.0
 
 
-class Circuit(Struct, eq=False):
+@dataclass(eq=False)
+class Circuit:
     """Mutable. Times are monotonic seconds."""
 
     failures: int = 0

@@ -1,6 +1,6 @@
 """What the router learns of a model's requests, to say beforehand what one will take. PURE."""
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 _SMOOTHING = 0.05
 _INITIAL_BYTES_PER_TOKEN = 4.0
@@ -11,7 +11,8 @@ _INITIAL_CROWDING_S = 0.0005
 _FORGET = 0.98
 
 
-class ModelEstimates(Struct, eq=False):
+@dataclass(eq=False)
+class ModelEstimates:
     """Running means over one model's requests. Mutable."""
 
     bytes_per_token: float = _INITIAL_BYTES_PER_TOKEN

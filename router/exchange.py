@@ -12,18 +12,18 @@ from router.dispatcher import Dispatcher
 from router.errors import QUARANTINED, Refusal, RequestRefusedError, model_not_found
 from router.external import external_target, with_model
 from router.failover import refused_by_replica
-from router.features import Route, parse_request_head
 from router.finished import CLIENT_GONE, REPLICA_LOST, Times, finished_of
 from router.headers import Headers, answer_lines, request_head
 from router.job import Job, job_for
 from router.replica_view import ReplicaView
+from router.request_head import Route, parse_request_head
 from router.trace_context import NO_TRACE
 from router.types import Credential, Priority
 from router.wire import LAST_CHUNK, chunk, digest_of, framing_of, refusal_bytes
 
 _OWN_LINES = b"%bx-roundhouse-queue-ms: %d\r\nx-request-id: %b\r\n"
-_DEATHS = ("reset", "closed")
-"""Ends of a connection that the request may have caused."""
+_DEATHS = ("reset", "closed", "refused", "connect_timeout")
+"""What a request that had been sent may have caused: the connection ended, and perhaps nobody takes a new one."""
 
 
 class Exchange:

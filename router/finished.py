@@ -1,19 +1,30 @@
 """What is written down of a request that has ended. PURE."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from router.answer import Learnt
-from router.job import FailedAttempt, Job
 from router.trace_context import Trace
 from router.types import Priority
+
+if TYPE_CHECKING:
+    from router.job import Job  # which has failed attempts of here
 
 CLIENT_GONE = 499
 """Code of a request whose client left before the answer's end."""
 REPLICA_LOST = 599
 """Code of an answer that broke off after its first byte."""
+
+
+class FailedAttempt(Struct, frozen=True, gc=False):
+    """A replica that did not answer a request, or broke off."""
+
+    replica: str
+    reason: str
+    after_s: float
+    """From the end of the request's headers."""
 
 
 class Finished(Struct, frozen=True, kw_only=True, gc=False):
@@ -64,7 +75,7 @@ class Times(Struct, frozen=True, gc=False):
 
 
 def finished_of(
-    job: Job | None,
+    job: "Job | None",
     learnt: Learnt,
     *,
     request_id: bytes,
@@ -93,7 +104,7 @@ def finished_of(
     )
 
 
-def _of_job(job: Job, learnt: Learnt) -> dict[str, Any]:
+def _of_job(job: "Job", learnt: Learnt) -> dict[str, Any]:
     return {
         "model": job.model,
         "streamed": job.streamed,

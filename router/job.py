@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import Struct
-
 from router.admission import Ticket
 from router.errors import Refusal
 from router.estimates import ModelEstimates
-from router.features import RequestHead, chain_for
+from router.features import chain_for
+from router.finished import FailedAttempt
 from router.prefix_chain import EMPTY, PrefixChain, turn
 from router.replica_view import ReplicaView, Reservation
+from router.request_head import RequestHead
 from router.types import CatalogEntry, Priority
 
 _FAILURES_KEPT = 8
@@ -36,52 +36,70 @@ class Carrier(Protocol):
         """The request will not be sent (again)."""
 
 
-class FailedAttempt(Struct, frozen=True, gc=False):
-    """A replica that did not answer a request, or broke off."""
-
-    replica: str
-    reason: str
-    after_s: float
-    """From the end of the request's headers."""
-
-
-class Job(Ticket, eq=False, kw_only=True):
+class Job(Ticket):
     """One request on its way through the router."""
 
-    carrier: Carrier
-    model: str
-    chain: PrefixChain = EMPTY
-    session: bytes = b""
-    streamed: bool = False
-    converses: bool = False
-    """Its answer comes back as a turn of the next prompt, not as more of the same text."""
-    digest: int = 0
-    """Hash of the request, to know it by when it comes again."""
-    began: float = 0.0
-    queue_s: float = 0.0
+    queue_s = 0.0
     """Seconds spent in the queue."""
-    cached_bytes: int = 0
+    cached_bytes = 0
     """Of the prompt, expected at the replica that it was last sent to."""
-    cached_tokens: int = 0
+    cached_tokens = 0
     """The same in tokens."""
     reservation: Reservation | None = None
-    tried: tuple[str, ...] = ()
     failures: tuple[FailedAttempt, ...] = ()
     """The newest of them."""
-    attempts: int = 0
-    rounds: int = 0
+    attempts = 0
+    rounds = 0
     """Times that every replica had been tried."""
-    failing_since: float = 0.0
+    failing_since = 0.0
     """Monotonic seconds of the first failed attempt; 0 before."""
-    waits: bool = False
-    not_before: float = 0.0
+    waits = False
+    not_before = 0.0
     """Monotonic seconds before which it is not sent again."""
-    retry_paid: bool = True
+    retry_paid = True
     """The budget has a place for sending it again."""
-    suspect: bool = False
+    suspect = False
     """It, or the same request sent before, was in a replica that died."""
-    alone_until: float = 0.0
+    alone_until = 0.0
     """Monotonic seconds until which a suspect waits for a replica without another one; 0 before it had to."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        model: str,
+        tenant: str,
+        prompt_tokens: int,
+        output_tokens: int,
+        size_bytes: int,
+        began: float,
+        weight: float = 1.0,
+        priority: Priority = Priority.NORMAL,
+        chain: PrefixChain = EMPTY,
+        session: bytes = b"",
+        streamed: bool = False,
+        converses: bool = False,
+        digest: int = 0,
+    ) -> None:
+        """`began`: monotonic seconds at which it came. `converses`: its answer comes back as a turn of the next prompt,
+        not as more of the same text. `digest`: hash of the request, to know it by when it comes again."""
+        super().__init__(
+            tenant=tenant,
+            prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
+            size_bytes=size_bytes,
+            since=began,
+            weight=weight,
+            priority=priority,
+            chain=chain,
+            session=session,
+        )
+        self.carrier = carrier
+        self.model = model
+        self.streamed = streamed
+        self.converses = converses
+        self.digest = digest
+        self.began = began
 
     def failed_at(self, replica_id: str, reason: str, now: float) -> None:
         """A replica failed it at `now`, in monotonic seconds."""
@@ -109,16 +127,15 @@ def job_for(
     """The job for a request that came at `now`, in monotonic seconds, with a body of `size_bytes`."""
     prompt = head.prompt
     return Job(
-        carrier=carrier,
+        carrier,
         model=entry.name,
         tenant=tenant,
-        weight=tenant_weight,
-        priority=priority,
         prompt_tokens=estimates.prompt_tokens(len(prompt) or size_bytes),
         output_tokens=estimates.expected_output_tokens(head.max_tokens) if prompt else 0,
         size_bytes=size_bytes,
-        since=now,
         began=now,
+        weight=tenant_weight,
+        priority=priority,
         chain=chain_for(entry.routing.policy, prompt) if prompt else EMPTY,
         session=head.session,
         streamed=head.stream,

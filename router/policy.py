@@ -21,8 +21,6 @@ from itertools import islice
 from random import Random
 from zlib import crc32
 
-from msgspec import Struct
-
 from replicas.types import ReplicaState
 from router.circuit import admits
 from router.features import RequestFeatures
@@ -39,13 +37,14 @@ _READY = ReplicaState.READY
 _INFINITE = float("inf")
 
 
-class RouteDecision(Struct, frozen=True):
+class RouteDecision:
     """`replica` is None when nobody can take the request now; `reason` says why it went as it did."""
 
-    replica: ReplicaView | None
-    reason: str
-    cached_bytes: int = 0
-    """Of the prompt, at the chosen replica."""
+    def __init__(self, replica: ReplicaView | None, reason: str, cached_bytes: int = 0) -> None:
+        """`cached_bytes`: of the prompt, at the chosen replica."""
+        self.replica = replica
+        self.reason = reason
+        self.cached_bytes = cached_bytes
 
 
 NONE_READY = RouteDecision(None, "none_ready")
@@ -102,7 +101,7 @@ def _choose_by_sample(request: RequestFeatures, replicas: Sequence[ReplicaView],
 def _choose_among(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
     need = request.kv_tokens
     candidates = [view for view in replicas if view.takes and view.kv_free_tokens >= need]
-    if not candidates or request.tried or request.suspect:
+    if not candidates or request.tried or request.apart:
         refused, candidates = _without_the_usual(request, replicas)
         if not candidates:
             return refused
@@ -127,7 +126,7 @@ def _without_the_usual(
     if not ready:
         return ALL_TRIED, []
     sound = [view for view in ready if admits(view.circuit, request.now)] or ready
-    if request.suspect:
+    if request.apart:
         sound = [view for view in sound if not view.suspects]
     need = request.kv_tokens
     return NO_CREDIT, [

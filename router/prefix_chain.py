@@ -13,8 +13,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
 _BLOCK_BYTES = 256
 _GROWTH = 10
 _LONGEST_PROMPT_BYTES = 1 << 27
@@ -34,14 +32,14 @@ CUTS = tuple(_cuts())
 _FIRST_CUT = CUTS[0]
 
 
-class PrefixChain(Struct, frozen=True):
+class PrefixChain:
     """Hashes of a text's whole blocks and what stands behind the last of them."""
 
-    hashes: tuple[int, ...]
-    rest: bytes
-    """Text after the last cut, for `extended`."""
-    size_bytes: int
-    """Length of the whole text."""
+    def __init__(self, hashes: tuple[int, ...], rest: bytes, size_bytes: int) -> None:
+        """`rest`: the text after the last cut, for `extended`. `size_bytes`: length of the whole text."""
+        self.hashes = hashes
+        self.rest = rest
+        self.size_bytes = size_bytes
 
     def extended(self, more: bytes) -> "PrefixChain":
         """The chain of the text followed by `more`."""

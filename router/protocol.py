@@ -17,7 +17,6 @@ from router.client_side import CarriedExchange
 from router.core import Core
 from router.errors import HEADERS_TOO_LARGE, MALFORMED_HTTP, REQUEST_TIMEOUT, Refusal, body_too_large
 from router.exchange import Exchange
-from router.features import ROUTES, Route
 from router.headers import (
     head_bytes,
     head_without_upgrade,
@@ -26,6 +25,7 @@ from router.headers import (
     sane_request_id,
 )
 from router.identity import ClientMemory
+from router.request_head import ROUTES, Route
 
 _LINGER_S = 2.0
 """How long a client may go on sending after a refusal in mid-request, so that it reads the answer before a reset."""

@@ -9,13 +9,15 @@ A request is known by a hash of its body, so the same one sent again is refused 
 """
 
 from collections import OrderedDict, deque
-
-from msgspec import Struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
 ALONE_S = 1.0
 """How long a suspect keeps other suspects out of its replica; engines that a request kills die at its first step."""
 WAITS_TO_BE_ALONE_S = 2.0
 """How long a suspect waits for a replica without another; bad company is better than no answer."""
+TRIAL_S = 3.0
+"""How long an accused request is kept out of replicas. A killer's client only waits for its refusal."""
 _LATELY_S = 30.0
 _GUILTY_AT = 2
 _GUILTY_IN_COMPANY_AT = 5
@@ -23,9 +25,12 @@ _KEPT = 1024
 _KEPT_S = 900.0
 
 
-class _Record(Struct):
+@dataclass(eq=False)
+class _Record:
     replicas: set[str]
     at: float
+    trial_ends: float = 0.0
+    """0 unless it is accused."""
     guilty: bool = False
 
 
@@ -51,8 +56,21 @@ class Quarantine:
         record = self.records.get(digest)
         return record is not None and bool(record.replicas) and now - record.at < _KEPT_S
 
+    def trial_s(self, digest: int, now: float) -> float:
+        """For how much longer requests with this hash are to be kept out of replicas."""
+        record = self.records.get(digest)
+        return 0.0 if record is None or record.guilty else max(record.trial_ends - now, 0.0)
+
+    def convicted(self, digest: int, now: float) -> bool:
+        """Whether a trial that is over has found it guilty; true once, from then on `holds` is."""
+        record = self.records.get(digest)
+        if record is None or record.guilty or not record.trial_ends or now < record.trial_ends:
+            return False
+        record.guilty = True
+        return True
+
     def died(self, replica_id: str, digest: int, now: float, *, alone: bool) -> bool:
-        """A request was in `replica_id` when it died. True if that proves it guilty.
+        """A request was in `replica_id` when it died. True if it now stands accused.
 
         `alone`: it was the only suspect in there.
         """
@@ -60,6 +78,7 @@ class Quarantine:
             self._deaths.popleft()
         if all(name != replica_id for _, name in self._deaths):
             self._deaths.append((now, replica_id))
+            self._acquit(lambda accused: replica_id not in accused.replicas)
         record = self.records.get(digest)
         if record is None or now - record.at >= _KEPT_S:
             record = self.records[digest] = _Record(set(), now)
@@ -68,8 +87,14 @@ class Quarantine:
             self.records.popitem(last=False)
         record.replicas.add(replica_id)
         record.at = now
-        record.guilty = record.guilty or self._is_guilty(record, alone=alone)
-        return record.guilty
+        if not record.guilty and self._is_guilty(record, alone=alone):
+            record.trial_ends = now + TRIAL_S
+        return bool(record.trial_ends)
+
+    def _acquit(self, innocent: Callable[[_Record], bool]) -> None:
+        for record in self.records.values():
+            if record.trial_ends and not record.guilty and innocent(record):
+                record.trial_ends = 0.0
 
     def _is_guilty(self, record: _Record, *, alone: bool) -> bool:
         count = len(record.replicas)
@@ -87,5 +112,6 @@ class Quarantine:
     def lives(self, replica_id: str) -> None:
         """The replica answers: nobody has killed it."""
         self._deaths = deque(death for death in self._deaths if death[1] != replica_id)
+        self._acquit(lambda accused: replica_id in accused.replicas)
         for record in self.records.values():
             record.replicas.discard(replica_id)

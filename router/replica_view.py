@@ -6,8 +6,7 @@ cache a token of ours really takes (shared beginnings take less).
 """
 
 from collections import deque
-
-from msgspec import Struct, field
+from dataclasses import dataclass, field
 
 from replicas.types import EngineLoad, ReplicaState
 from router.circuit import Circuit, admits
@@ -33,22 +32,25 @@ SLOW_START_S = 10.0
 _SLOW_START_FROM = 0.1
 
 
-class Reservation(Struct, eq=False):
+class Reservation:
     """One request inside a replica. Made by `reserve`, ended by `release`; both ends may come in any order."""
 
-    view: "ReplicaView"
-    uncached_tokens: int
-    kv_tokens: int
-    at: float
-    prefilled_before: int
-    """`prefilled_tokens_total` of the replica when the request was sent."""
-    prefilling: bool = True
-    suspect: bool = False
-    held: bool = True
-    first_token_at: float = 0.0
+    prefilling = True
+    held = True
+    first_token_at = 0.0
+
+    def __init__(self, view: "ReplicaView", uncached_tokens: int, kv_tokens: int, at: float, suspect: bool) -> None:
+        self.view = view
+        self.uncached_tokens = uncached_tokens
+        self.kv_tokens = kv_tokens
+        self.at = at
+        self.suspect = suspect
+        self.prefilled_before = view.prefilled_tokens_total
+        """Of the replica when the request was sent."""
 
 
-class ReplicaView(Struct, eq=False):
+@dataclass(eq=False)
+class ReplicaView:
     """Mutable: written by the router's table (what is reported) and by `reserve` and its counterparts."""
 
     replica_id: str
@@ -127,7 +129,7 @@ class ReplicaView(Struct, eq=False):
 
 def derive(view: ReplicaView, now: float) -> None:
     """Brings the derived fields up to date. Whatever changes a view ends with it, so that `choose` only reads."""
-    taken: float = view.in_flight + view.others_in_flight
+    taken = float(view.in_flight + view.others_in_flight)
     view.takes = view.state is _READY and taken < view.limit and (not view.circuit.opened or admits(view.circuit, now))
     capacity = view.kv_capacity_tokens
     view.kv_free_tokens = (
@@ -145,7 +147,7 @@ def reserve(
     view: ReplicaView, *, uncached_tokens: int, kv_tokens: int, now: float, seen: bool, suspect: bool = False
 ) -> Reservation:
     """Counts a request that is being sent to `view`. `seen`: its first token will be seen (it is streamed)."""
-    reservation = Reservation(view, uncached_tokens, kv_tokens, now, view.prefilled_tokens_total, suspect=suspect)
+    reservation = Reservation(view, uncached_tokens, kv_tokens, now, suspect)
     if not seen and uncached_tokens <= _READ_AT_ONCE_TOKENS:
         reservation.uncached_tokens = uncached_tokens = 0
         reservation.prefilling = False

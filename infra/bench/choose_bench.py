@@ -20,10 +20,11 @@ from infra.bench.prompts import PASS_MARK, varied_bodies
 from infra.bench.report import Floor, print_table
 from replicas.types import ReplicaState
 from router.estimates import ModelEstimates
-from router.features import RequestFeatures, chain_for, parse_request_head
+from router.features import RequestFeatures, chain_for
 from router.policy import choose
 from router.prefix_index import PrefixCache, PrefixDirectory
 from router.replica_view import ReplicaView, Reservation, derive, first_token_seen, release, reserve
+from router.request_head import parse_request_head
 from router.types import PolicyName, RoutingSettings
 
 FLOORS_US = {16: 15.0, 1000: 200.0}

@@ -8,7 +8,7 @@ from anthropic import AsyncAnthropic
 from openai import APIError, AsyncOpenAI
 
 from replicas.types import ROUTER_ID_HEADER
-from router.features import ROUTES
+from router.request_head import ROUTES
 from tests.router_harness import (
     KEY,
     STREAM_HEAD,

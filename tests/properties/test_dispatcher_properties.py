@@ -165,8 +165,8 @@ class Traffic(RuleBasedStateMachine):
         jobs = [each.job for each in again if each.job.not_before <= now]
         jobs += [each.job for each in self.requests if each.job is dispatcher.queue.next()]
         for job in jobs:
-            features = dispatcher._features(job, now, suspect=job.alone_until > now)
-            assert choose(features, self.shown, dispatcher._rng).replica is None, "whoever can be sent is"
+            dispatcher._prepare(job, now)
+            assert choose(job, self.shown, dispatcher._rng).replica is None, "whoever can be sent is"
         hopeless = dispatcher.entry.status in (ModelStatus.FAILED, ModelStatus.STOPPED)
         assert not (hopeless and len(dispatcher.queue) and not dispatcher.ready_replicas)
         assert all(ticket.deadline > now for ticket in dispatcher.queue)

@@ -1,5 +1,6 @@
 """Properties of `choose`, of the account of a replica, and of circuits, over generated fleets and histories."""
 
+import dataclasses
 from random import Random
 from typing import Any
 
@@ -27,6 +28,9 @@ from router.types import PolicyName
 from tests.unit.router.fakes import START, replica
 
 TEXT = bytes(range(256)) * 20
+VIEW_FIELDS = [
+    each.name for each in dataclasses.fields(ReplicaView) if each.name not in ("cache", "circuit", "assumed")
+]
 NOW = START
 
 
@@ -86,7 +90,7 @@ def requests(draw: st.DrawFn) -> RequestFeatures:
     return RequestFeatures(
         policy=draw(st.sampled_from(PolicyName)),
         tried=tried,
-        suspect=draw(st.sampled_from([False, False, True])),
+        apart=draw(st.sampled_from([False, False, True])),
         chain=chain_of(TEXT[: draw(st.sampled_from([0, 400, 3000]))]),
         prompt_tokens=draw(st.integers(1, 1000)),
         kv_tokens=draw(st.integers(1, 1200)),
@@ -105,7 +109,7 @@ def has_room(view: ReplicaView, request: RequestFeatures) -> bool:
         and view.replica_id not in request.tried
         and taken < view.limit
         and (not view.kv_capacity_tokens or not taken or free >= request.kv_tokens)
-        and not (request.suspect and view.suspects)
+        and not (request.apart and view.suspects)
     )
 
 
@@ -145,7 +149,7 @@ def test_choice_changes_nothing_and_is_the_same_for_the_same_draw(
 
 
 def fields(view: ReplicaView) -> dict[str, Any]:
-    return {name: getattr(view, name) for name in view.__struct_fields__ if name not in ("cache", "circuit", "assumed")}
+    return {name: getattr(view, name) for name in VIEW_FIELDS}
 
 
 DERIVED = ("takes", "kv_free_tokens", "wait_s", "load")

@@ -16,12 +16,13 @@ from replicas.types import ReplicaState, SimulationSettings
 from router.answer import Learnt
 from router.dispatcher import Dispatcher
 from router.errors import Refusal
-from router.features import RequestFeatures, RequestHead
+from router.features import RequestFeatures
 from router.job import Job, job_for
 from router.policy import RouteDecision
 from router.prefix_index import PrefixCache
 from router.quarantine import Quarantine
 from router.replica_view import ReplicaView, correct, derive
+from router.request_head import RequestHead
 from router.telemetry import ModelMeter
 from router.types import (
     CatalogEntry,

@@ -155,11 +155,10 @@ class Rig:
     ) -> FakeCarrier:
         carrier = FakeCarrier(self)
         carrier.job = Job(
-            carrier=carrier,
+            carrier,
             model="m",
             prompt_tokens=prompt_tokens,
             output_tokens=output_tokens,
-            since=self.clock.now(),
             began=self.clock.now(),
             chain=chain_of(prompt),
             **{"tenant": "t", "size_bytes": 100, "streamed": True} | job,
@@ -210,6 +209,11 @@ def fleet(size: int, **fields: Any) -> list[ReplicaView]:
     """So many alike replicas, `r0` and on, that share a directory."""
     directory = PrefixDirectory()
     return [replica(f"r{index}", directory=directory, **fields) for index in range(size)]
+
+
+def facts(chain: PrefixChain) -> tuple[tuple[int, ...], bytes, int]:
+    """All that a chain knows, to compare."""
+    return chain.hashes, chain.rest, chain.size_bytes
 
 
 def chosen(

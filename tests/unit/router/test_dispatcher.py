@@ -5,9 +5,9 @@ import pytest
 from replicas.types import ReplicaState
 from router.circuit import Circuit
 from router.errors import current_status
-from router.features import RequestHead
 from router.job import job_for
 from router.prefix_chain import turn
+from router.request_head import RequestHead
 from router.types import ModelStatus, PolicyName, Priority
 from tests.unit.router.fakes import START, FakeCarrier, Rig, fleet, replica
 

@@ -7,6 +7,7 @@ from time import process_time
 import pytest
 
 from replicas.types import ReplicaState
+from router.quarantine import TRIAL_S
 from router.replica_view import ReplicaView
 from router.types import ModelStatus, Priority
 from tests.unit.router.fakes import RETRY_FOR_S, START, FakeCarrier, Rig, VirtualClock, fleet, replica
@@ -328,11 +329,14 @@ def test_poison_kills_two_engines_when_there_is_one_at_a_time(away_s: float) -> 
     rig = Rig([replica("a")])
     poison = rig.submit(digest=POISON)
     deaths = 0
-    while not poison.over and deaths < 10:
+    for _ in range(20):
         rig.sweep(0.5)
-        kill(rig, list(rig.dispatcher.replicas), str(poison.inside), [poison])
-        deaths += 1
+        if poison.inside:
+            kill(rig, list(rig.dispatcher.replicas), poison.inside, [poison])
+            deaths += 1
         rig.sweep(away_s)
+        if poison.over:
+            break
         rig.show([replica(f"a{deaths}", now=rig.clock.now())])
     assert (deaths, poison.codes) == (2, ["request_quarantined"])
 
@@ -343,13 +347,41 @@ def test_poison_kills_two_engines_when_its_client_sends_it_again() -> None:
     deaths = 0
     for _ in range(5):
         poison = rig.submit(digest=POISON)
-        kill(rig, views, str(poison.inside), [poison])
-        deaths += 1
         if poison.over:
             break
+        kill(rig, views, str(poison.inside), [poison])
+        deaths += 1
         poison.leaves()
         rig.sweep(5.0)
-    assert deaths == 2
+    assert (deaths, poison.codes) == (2, ["request_quarantined"])
+
+
+def test_accused_request_waits_for_its_verdict_out_of_every_replica() -> None:
+    views = fleet(6)
+    rig = Rig(list(views))
+    accused = rig.submit(digest=POISON)
+    for _ in range(2):
+        kill(rig, views, str(accused.inside), [accused])
+    again = rig.submit(digest=POISON)
+    assert (accused.waits, accused.inside, again.waits, again.inside) == (True, None, True, None)
+    rig.sweep(TRIAL_S - 0.1)
+    assert (accused.over, again.over) == (False, False)
+    rig.sweep(0.2)
+    assert accused.codes == again.codes == ["request_quarantined"]
+
+
+def test_accused_request_is_sent_on_when_something_dies_without_it() -> None:
+    """A storm: two machines fell over with it inside, by chance, and a third one does as it waits for its verdict."""
+    views = fleet(6)
+    rig = Rig(list(views))
+    unlucky = rig.submit(digest=POISON)
+    for _ in range(2):
+        kill(rig, views, str(unlucky.inside), [unlucky])
+    stranger = rig.submit(digest=1)
+    kill(rig, views, str(stranger.inside), [stranger])
+    rig.sweep(TRIAL_S + 0.1)
+    assert unlucky.inside
+    assert len(rig.quarantine) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -376,6 +408,7 @@ def test_continued_stream_of_a_guilty_request_is_refused_like_any_other() -> Non
         stream.first_token()
         rig.sweep(40.0)
         stream.dies()
+    rig.sweep(TRIAL_S + 0.1)
     assert stream.codes == ["request_quarantined"]
 
 

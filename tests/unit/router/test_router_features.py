@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.errors import RequestRefusedError
-from router.features import ROUTES, RequestHead, chain_for, parse_request_head
+from router.features import chain_for
 from router.prefix_chain import chain_of, prompt_text
+from router.request_head import ROUTES, RequestHead, parse_request_head
 from router.types import PolicyName
 
 _JSON = st.recursive(

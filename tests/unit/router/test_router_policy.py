@@ -78,9 +78,9 @@ def test_half_open_circuit_gets_one_request() -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_suspect_is_kept_away_from_suspects(policy: PolicyName) -> None:
     replicas = [replica("a", suspects=1, in_flight=1), replica("b", in_flight=9)]
-    assert chosen_id(replicas, policy, suspect=True) == "b"
-    assert chosen(replicas[:1], policy, suspect=True).reason == "no_credit"
-    assert chosen_id(replicas[:1], policy, suspect=False) == "a"
+    assert chosen_id(replicas, policy, apart=True) == "b"
+    assert chosen(replicas[:1], policy, apart=True).reason == "no_credit"
+    assert chosen_id(replicas[:1], policy, apart=False) == "a"
 
 
 # least-loaded, power-of-two
