@@ -1,4 +1,5 @@
-"""Installs what this machine needs into .venv, and builds the web UI: `python infra/install.py [--with-tests]`.
+"""Installs what this machine needs into .venv, builds the web UI and compiles the router:
+`python infra/install.py [--with-tests]`.
 
 Runs with nothing but uv and rich installed. Steps whose inputs have not changed are skipped.
 """
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -72,7 +74,7 @@ def install_packages(kind: str, with_tests: bool) -> None:
         (STAMPS / "engine").touch()
     wanted = "." if own else f".[{kind}]"
     argv = [str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--compile-bytecode"]
-    argv += ["-c", f"infra/constraints-{kind}.txt", "--group", "web", "-e", wanted]
+    argv += ["-c", f"infra/constraints-{kind}.txt", "--group", "build", "-e", wanted]
     if with_tests:
         argv += ["--group", "test"]
     argv += ["--override", f"infra/overrides-{kind}.txt"]
@@ -87,6 +89,20 @@ def build_ui() -> None:
     for path in files(UI / "dist"):
         if path.stat().st_size > 1024:
             path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+
+
+def compile_router() -> None:
+    """What cannot be compiled runs as it is: slower, but it runs."""
+    argv = [str(BIN / "python"), "infra/compile_router.py"]
+    done = subprocess.run(argv, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        told = (done.stdout + done.stderr).strip().splitlines()
+        why = told[-1] if told else "no C compiler was found"
+        console.print(
+            f"[yellow]The router runs interpreted, at about half its speed: {why}. With a C compiler and Python's "
+            "headers (Debian, Ubuntu: apt install gcc python3-dev) the next start compiles it.[/]",
+            highlight=False,
+        )
 
 
 def files(folder: Path, skip: Iterable[str] = ()) -> list[Path]:
@@ -134,8 +150,12 @@ def main() -> int:
     name = "packages" if not with_tests and not (STAMPS / "packages-tests").exists() else "packages-tests"
     try:
         step(title, name, packages, BIN / "roundhouse", lambda: install_packages(kind, name == "packages-tests"))
-        sources = files(UI, skip=("node_modules", "dist"))
-        step("Web page (about 20 s)", "ui", fingerprint(sources), UI / "dist" / "index.html", build_ui)
+        with ThreadPoolExecutor() as beside:
+            sources = [*files(ROOT / "router", skip=("__pycache__",)), ROOT / "replicas/types.py"]
+            compiled = beside.submit(compile_router)
+            ui = files(UI, skip=("node_modules", "dist"))
+            step("Web page (about 20 s)", "ui", fingerprint(ui), UI / "dist" / "index.html", build_ui)
+            step("Router (about 1 min)", "router", fingerprint(sources), BIN / "python", compiled.result)
     except InstallError as error:
         console.print(f"[bold red]Error:[/] {error}", highlight=False)
         return 1

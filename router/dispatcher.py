@@ -13,6 +13,7 @@ from router.answer import Learnt
 from router.errors import model_not_found
 from router.job import Clock, Job
 from router.learning import learn
+from router.meters import ModelMeter
 from router.policy import RouteDecision, choose, soonest
 from router.quarantine import ALONE_S, WAITS_TO_BE_ALONE_S, Quarantine
 from router.replica_view import (
@@ -24,7 +25,6 @@ from router.replica_view import (
     release,
     reserve,
 )
-from router.telemetry import ModelMeter
 from router.types import CatalogEntry
 from router.waiting_room import TIMERS_ARE_EARLY_S, WaitingRoom
 
@@ -211,7 +211,7 @@ class Dispatcher(WaitingRoom):
             return
         if not self._stands_trial(job, now):
             self.meter.retry(reason)
-            self._again(job, now, free=unreachable)
+            self._again(job, now, free=unreachable or died)
 
     def _no_suspect(self, reservation: Reservation) -> None:
         if reservation.suspect:

@@ -41,9 +41,7 @@ class Exchange:
     """Set as soon as it is known that the request is not carried."""
     credential: Credential | None = None
     tenant = ""
-    priority = Priority.NORMAL
     session = b""
-    trace = NO_TRACE
     body: bytes | bytearray = b""
     more_body = True
     response_complete = False
@@ -69,6 +67,8 @@ class Exchange:
         self.lines = lines
         self.request_id = request_id
         self._http10 = http10
+        self.priority = Priority.NORMAL
+        self.trace = NO_TRACE
         self._began = client.core.clock.now()
         self._out: list[bytes] = []
 
@@ -240,7 +240,7 @@ class Exchange:
             data = stream.pass_on(data, complete=complete)
             broken = stream.failed or ("cut_short" if complete and not stream.whole else None)
             if broken is not None:
-                self._lost_in_answer(broken, data)
+                self._lost_in_answer(broken, data, died=True)
                 return
         else:
             stream.keep(data)
@@ -294,7 +294,7 @@ class Exchange:
     def on_lost(self, reason: str, *, sent: bool) -> None:
         self._attempt = None
         if self._head_sent:
-            self._lost_in_answer(reason, b"")
+            self._lost_in_answer(reason, b"", died=sent)
         else:
             self._try_next(reason, died=sent and reason in _DEATHS)
 
@@ -319,14 +319,14 @@ class Exchange:
         if self._job is not None and not self._job.digest and self.body:
             self._job.digest = digest_of(self.body)
 
-    def _lost_in_answer(self, reason: str, last: bytes) -> None:
+    def _lost_in_answer(self, reason: str, last: bytes, *, died: bool) -> None:
         """The replica was lost, or its engine failed, in the middle of the answer. `last`: what still came of it."""
         if self._attempt is not None:
             self._attempt.cancel()
             self._attempt = None
         stream, job, dispatcher = self._answer_stream, self._job, self._dispatcher
         if not (self._head_sent or last):
-            self._try_next(reason, died=True)
+            self._try_next(reason, died=died)
             return
         if job is None or dispatcher is None:
             return
@@ -335,16 +335,16 @@ class Exchange:
         rest = stream.resume(None if self._view is None else self._view.max_model_len)
         if rest is None:
             dispatcher.meter.continued("not_eligible" if stream.ineligible else "impossible")
-            dispatcher.failed(job, reason, died=True, again=False)
+            dispatcher.failed(job, reason, died=died, again=False)
             self._break_off()
         elif rest:
             dispatcher.meter.continued("finished")
-            dispatcher.failed(job, reason, died=True, again=False)
+            dispatcher.failed(job, reason, died=died, again=False)
             self._write([chunk(rest), LAST_CHUNK])
             self._end(self._status)
         else:
             dispatcher.meter.continued("continued")
-            dispatcher.failed(job, reason, died=True)
+            dispatcher.failed(job, reason, died=died)
 
     def _break_off(self) -> None:
         """The answer has begun and cannot be finished."""

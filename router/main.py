@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _BACKLOG = 2048
 _GC_THRESHOLD = 10_000
 _LONGEST_SWEEP_PERIOD_S = 0.25
+_FIRST_SNAPSHOT_S = 2.0
 _REPORT_PERIOD_S = 0.25
 EXIT_CANNOT_START = 2
 
@@ -135,6 +136,10 @@ class Router:
             asyncio.create_task(self._ops.serve([ops]), name="router-ops"),
         ]
         try:
+            # Connections wait in the socket's queue meanwhile: who takes another router's place must not refuse what it
+            # can serve in a moment.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.core.table.loaded.wait(), _FIRST_SNAPSHOT_S)
             await self._public.serve([public])
         finally:
             for task in background:

@@ -166,7 +166,7 @@ def _drawn_outside(ours: int, outside: Sequence[ReplicaView], rng: Random) -> Re
     sharing = [view for view in outside if not view.fallback]
     if not sharing:
         return None
-    at = rng.random() * (ours + sum(view.weight for view in sharing))
+    at = rng.random() * (ours + sum([view.weight for view in sharing], 0.0))
     for view in sharing:
         at -= view.weight
         if at < 0:
@@ -209,7 +209,7 @@ def _session_affinity(request: RequestFeatures, candidates: Sequence[ReplicaView
         return crc32(view.replica_id.encode(), seed) * _KNUTH & _32_BITS
 
     loads = [view.load for view in candidates]
-    bound = _BOUNDED_LOAD * (sum(loads) + 1) / len(candidates)
+    bound = _BOUNDED_LOAD * sum(loads, 1.0) / len(candidates)
     within = [view for view, load in zip(candidates, loads, strict=True) if load < bound]
     return RouteDecision(max(within or candidates, key=rank), "session")
 

@@ -289,12 +289,16 @@ class RouterProtocol(HttpToolsProtocol):
             return
         # A loop: answers that need no waiting would otherwise nest as deep as the client pipelines.
         self._advancing = True
-        while self.pipeline and self._current is None and not self.transport.is_closing():
+        while self.pipeline and self._is_free():
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
         self._advancing = False
-        if self._current is None and not self.transport.is_closing():
+        if self._is_free():
             self._wait_for_request()
+
+    def _is_free(self) -> bool:
+        """Whether an answer can be written: no other one is."""
+        return self._current is None and not self.transport.is_closing()
 
     def _wait_for_request(self) -> None:
         if self.flow.read_paused:

@@ -16,9 +16,9 @@ from router.errors import (
 from router.estimates import ModelEstimates
 from router.job import Job
 from router.load_window import LoadWindow
+from router.meters import ModelMeter
 from router.prefix_index import PrefixDirectory
 from router.replica_view import ReplicaView
-from router.telemetry import ModelMeter
 from router.types import CatalogEntry, ModelLoad, ModelStatus, PolicyName
 
 _CROWDING_WEIGHT = 3.0

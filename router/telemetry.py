@@ -5,7 +5,6 @@ Prometheus asks. prometheus-client's own counters take a lock for each addition,
 """
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,127 +13,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
+from router.meters import Histogram, ModelMeter
 from router.types import ModelLoad, Priority
 
 UNKNOWN_MODEL = "unknown"
 _LONGEST_EXEMPLAR_ID = 128 - len("request_id")
 """OpenMetrics allows 128 characters for the labels of an exemplar, names and values together."""
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-_BETWEEN_TOKENS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
 _CLASSES = {Priority.LOW: "low", Priority.NORMAL: "normal", Priority.HIGH: "high"}
-
-
-class Histogram:
-    """Counts of seconds by bucket, and the newest request in each."""
-
-    __slots__ = ("_bounds", "_exemplars", "counts", "total_s")
-
-    def __init__(self, bounds: Sequence[float] = _SECONDS) -> None:
-        self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total_s = 0.0
-        self._exemplars: dict[int, tuple[bytes, float]] = {}
-
-    def observe(self, seconds: float, request_id: bytes | None = None) -> None:
-        """Adds one measurement."""
-        bucket = bisect_left(self._bounds, seconds)
-        self.counts[bucket] += 1
-        self.total_s += seconds
-        if request_id is not None:
-            self._exemplars[bucket] = (request_id, seconds)
-
-    def cumulative(self) -> Sequence[Any]:
-        """Buckets as `HistogramMetricFamily` takes them: upper bound in words, count up to it, and an exemplar if there
-        is a request that fell into it."""
-        running = 0
-        buckets: list[tuple[Any, ...]] = []
-        for index, (bound, count) in enumerate(zip((*self._bounds, None), self.counts, strict=True)):
-            running += count
-            shown = "+Inf" if bound is None else str(bound)
-            exemplar = self._exemplars.get(index)
-            if exemplar is None or len(exemplar[0]) > _LONGEST_EXEMPLAR_ID:
-                buckets.append((shown, running))
-            else:
-                request_id, seconds = exemplar
-                buckets.append((shown, running, Exemplar({"request_id": request_id.decode("latin-1")}, seconds)))
-        return buckets
-
-
-class ClassMeter:
-    """Measurements of one model for the requests of one class of tenants: the band that they are queued in."""
-
-    __slots__ = ("codes", "duration", "first_token", "inter_token", "queue")
-
-    def __init__(self) -> None:
-        self.codes: dict[int, int] = {}
-        self.first_token = Histogram()
-        self.inter_token = Histogram(_BETWEEN_TOKENS)
-        self.queue = Histogram()
-        self.duration = Histogram()
-
-
-class ModelMeter:
-    """Measurements of one model. Hold on to it; looking it up again is what the hot path saves."""
-
-    __slots__ = (
-        "by_class",
-        "cached_tokens",
-        "choices",
-        "continuations",
-        "generated_tokens",
-        "in_flight",
-        "prompt_tokens",
-        "quarantined",
-        "response_bytes",
-        "retries",
-        "sheds",
-    )
-
-    def __init__(self) -> None:
-        self.by_class = {priority: ClassMeter() for priority in Priority}
-        self.in_flight = 0
-        self.response_bytes = 0
-        self.prompt_tokens = 0
-        self.cached_tokens = 0
-        self.generated_tokens = 0
-        self.quarantined = 0
-        self.retries: dict[str, int] = {}
-        self.sheds: dict[str, int] = {}
-        self.choices: dict[str, int] = {}
-        self.continuations: dict[str, int] = {}
-
-    @property
-    def codes(self) -> dict[int, int]:
-        """Requests that ended, by status code, over all classes."""
-        codes: dict[int, int] = {}
-        for meter in self.by_class.values():
-            for code, count in meter.codes.items():
-                codes[code] = codes.get(code, 0) + count
-        return codes
-
-    def ended(self, priority: Priority, code: int, seconds: float, queue_s: float, request_id: bytes) -> None:
-        """One request ended with `code` after `seconds`, of which it waited `queue_s` for a replica."""
-        meter = self.by_class[priority]
-        meter.codes[code] = meter.codes.get(code, 0) + 1
-        meter.duration.observe(seconds, request_id)
-        if queue_s:
-            meter.queue.observe(queue_s, request_id)
-        else:
-            meter.queue.counts[0] += 1
-
-    def retry(self, reason: str) -> None:
-        """A request goes to another replica, or again over a new connection."""
-        self.retries[reason] = self.retries.get(reason, 0) + 1
-
-    def shed(self, reason: str) -> None:
-        """A request was turned away because too much waited."""
-        self.sheds[reason] = self.sheds.get(reason, 0) + 1
-
-    def continued(self, outcome: str) -> None:
-        """A stream lost its replica: `continued`, `finished`, `not_eligible` or `impossible`."""
-        self.continuations[outcome] = self.continuations.get(outcome, 0) + 1
-
 
 _COUNTS: tuple[tuple[str, str, str, str], ...] = (
     ("retries", "roundhouse_router_retries", "Attempts that failed before the client had an answer", "reason"),
@@ -210,7 +96,7 @@ class Telemetry(Collector):
                     if of_class.codes:
                         times: Histogram = getattr(of_class, attribute)
                         labels = [model, _CLASSES[priority]]
-                        family.add_metric(labels, times.cumulative(), sum_value=times.total_s)
+                        family.add_metric(labels, _buckets(times), sum_value=times.total_s)
             yield family
 
     def _collect_counts(self) -> Iterable[Metric]:
@@ -254,3 +140,19 @@ class Telemetry(Collector):
             )
             age_s = max(0.0, time.time() - self.snapshot_read_at)
             yield GaugeMetricFamily("roundhouse_router_snapshot_age_seconds", "How old it is", value=age_s)
+
+
+def _buckets(histogram: Histogram) -> Sequence[Any]:
+    """As `HistogramMetricFamily` takes them: upper bound in words, count up to it, an exemplar where there is one."""
+    running = 0
+    buckets: list[tuple[Any, ...]] = []
+    for index, (bound, count) in enumerate(zip((*histogram.bounds, None), histogram.counts, strict=True)):
+        running += count
+        shown = "+Inf" if bound is None else str(bound)
+        exemplar = histogram.exemplars.get(index)
+        if exemplar is None or len(exemplar[0]) > _LONGEST_EXEMPLAR_ID:
+            buckets.append((shown, running))
+        else:
+            request_id, seconds = exemplar
+            buckets.append((shown, running, Exemplar({"request_id": request_id.decode("latin-1")}, seconds)))
+    return buckets

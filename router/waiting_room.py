@@ -9,10 +9,10 @@ from router.admission import Shed, Ticket
 from router.errors import QUARANTINED, Refusal, no_replica_left
 from router.failover import RetryBudget
 from router.job import Clock, Job
+from router.meters import ModelMeter
 from router.quarantine import Quarantine
 from router.replica_view import derive
 from router.served_model import ServedModel
-from router.telemetry import ModelMeter
 from router.types import CatalogEntry
 
 _FIRST_PAUSE_S = 0.25
@@ -91,8 +91,10 @@ class WaitingRoom(ServedModel):
         return trial_s > 0
 
     def _again(self, job: Job, now: float, *, free: bool) -> None:
-        """The first time at once: when a replica dies, all that it had must go elsewhere, and replicas get no more than
-        they have room for anyway. From then on within the budget. `free`: no engine was troubled."""
+        """The first time at once: when a replica fails, all that it had must go elsewhere, and no replica gets more
+        than it has room for anyway. From then on within the budget, lest replicas that fail under load get more load.
+        `free`: that cannot happen, for no engine had it, or the one that had is dead; a request that kills is the
+        quarantine's matter."""
         job.attempts += 1
         job.retry_paid = free or not job.failing_since or self._take_from_budget(now)
         job.failing_since = job.failing_since or now

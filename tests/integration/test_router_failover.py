@@ -1,11 +1,14 @@
 """A replica that fails, before and after its first byte; a client that leaves."""
 
 import asyncio
+import socket
+from contextlib import ExitStack
 
 import pytest
 
 from router.errors import replica_lost_event
 from tests.router_harness import (
+    MODEL,
     STREAM_HEAD,
     FakeReplica,
     RawClient,
@@ -181,24 +184,22 @@ async def test_leaving_client_frees_the_replica_at_once(valkey_url: str, half_cl
 
 
 async def test_client_that_leaves_while_we_connect_leaves_nothing_behind(valkey_url: str) -> None:
-    async with rig(valkey_url, FakeReplica("r1")) as router:
-        started = asyncio.Event()
-        cancelled = asyncio.Event()
-
-        async def connect(_address: tuple[str, int, bool]) -> None:
-            started.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-
-        router.router.core.pool.connect = connect  # type: ignore[assignment,method-assign]
-        client = await router.client()
-        await client.send(post())
-        await started.wait()
-        client.close()
-        await asyncio.wait_for(cancelled.wait(), 1)
-        await eventually(lambda: router.in_flight() == 0)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, ExitStack() as others:
+        # With its backlog full, the kernel leaves further connections without an answer.
+        for _ in range(3):
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(deaf.getsockname())
+        async with rig(valkey_url) as router:
+            await router.store.endpoint(FakeReplica("r1").endpoint(port=deaf.getsockname()[1]))
+            await eventually(lambda: router.router.core.table.models[MODEL].ready_replicas == 1)
+            tasks = len(asyncio.all_tasks())
+            client = await router.client()
+            await client.send(post())
+            await eventually(lambda: router.in_flight() == 1)
+            assert len(asyncio.all_tasks()) > tasks
+            client.close()
+            await eventually(lambda: router.in_flight() == 0 and len(asyncio.all_tasks()) <= tasks)
 
 
 async def test_answer_before_the_whole_request_was_read_does_not_spoil_the_pool(valkey_url: str) -> None:

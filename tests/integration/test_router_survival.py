@@ -26,6 +26,8 @@ class Tally:
     before_first_token: list[str] = field(default_factory=list)
     after_first_token: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody had a whole answer."""
 
 
 def text_of(events: bytes) -> str:
@@ -65,6 +67,7 @@ async def one_chat(router: Rig, question: str, tally: Tally) -> None:
         tally.wrong.append(text_of(got))
     else:
         tally.whole += 1
+        tally.answered.set()
 
 
 async def keep_asking(router: Rig, number: int, tally: Tally, stop: asyncio.Event) -> None:
@@ -74,11 +77,15 @@ async def keep_asking(router: Rig, number: int, tally: Tally, stop: asyncio.Even
         await one_chat(router, f"Question {asked} of client {number}?", tally)
 
 
-async def kill_at_random(fleet: SimulatedFleet, kills: int, rng: random.Random) -> None:
+async def kill_at_random(fleet: SimulatedFleet, kills: int, rng: random.Random, tally: Tally) -> None:
+    """One after the other, each as soon as two others are ready and somebody had an answer since the last one: a fleet
+    that lives for less than an answer answers nobody."""
     for _ in range(kills):
         fleet.start()
         fleet.kill(rng.randrange(len(fleet.pids) - 1))
+        tally.answered.clear()
         await fleet.ready(2)
+        await tally.answered.wait()
 
 
 @pytest.mark.timeout(900)
@@ -91,7 +98,7 @@ async def test_no_client_sees_an_error_while_replicas_are_killed_at_random(valke
     ):
         await eventually(lambda: router.router.core.table.models[MODEL].ready_replicas >= 3)
         clients = [asyncio.create_task(keep_asking(router, n, tally, stop)) for n in range(CLIENTS)]
-        await kill_at_random(fleet, kills, random.Random(7))
+        await kill_at_random(fleet, kills, random.Random(7), tally)
         stop.set()
         await asyncio.gather(*clients)
         lost = router.router.core.telemetry.meter(MODEL).continuations

@@ -18,12 +18,12 @@ from router.dispatcher import Dispatcher
 from router.errors import Refusal
 from router.features import RequestFeatures
 from router.job import Job, job_for
+from router.meters import ModelMeter
 from router.policy import RouteDecision
 from router.prefix_index import PrefixCache
 from router.quarantine import Quarantine
 from router.replica_view import ReplicaView, correct, derive
 from router.request_head import RequestHead
-from router.telemetry import ModelMeter
 from router.types import (
     CatalogEntry,
     ModelStatus,

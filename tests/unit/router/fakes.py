@@ -14,12 +14,12 @@ from router.dispatcher import Dispatcher
 from router.errors import Refusal
 from router.features import RequestFeatures
 from router.job import Job
+from router.meters import ModelMeter
 from router.policy import RouteDecision, choose
 from router.prefix_chain import PrefixChain, chain_of
 from router.prefix_index import PrefixCache, PrefixDirectory
 from router.quarantine import Quarantine
 from router.replica_view import ReplicaView, derive
-from router.telemetry import ModelMeter
 from router.types import CatalogEntry, ModelStatus, PolicyName, RoutingSettings
 
 START = 1000.0

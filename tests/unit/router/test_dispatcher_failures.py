@@ -185,6 +185,18 @@ def test_attempt_that_troubled_no_engine_costs_nothing() -> None:
         assert fails_once(requests, "refused") == [attempt] * 5
 
 
+def test_attempt_whose_engine_died_costs_nothing() -> None:
+    """Machines fall over one after the other: whoever was inside goes on as long as there is another one."""
+    views = fleet(20)
+    rig = Rig(list(views))
+    requests = [rig.submit(digest=number + 1) for number in range(40)]
+    for _ in range(6):
+        kill(rig, views, views[0].replica_id, requests)
+        rig.sweep(1.0)
+    rig.sweep(TRIAL_S)
+    assert all(each.inside for each in requests)
+
+
 def test_budget_bounds_what_is_sent_again_when_everything_fails() -> None:
     """A hundred requests, each of which fails at once wherever it is sent, for five seconds."""
     rig = Rig(fleet(10))
