@@ -7,6 +7,7 @@ from msgspec import structs
 
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.external import with_stored_keys
+from orchestrator.library.revision_changes import standing_for
 from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
 from orchestrator.types import Deployment, DeploymentWish, Model, ModelState
@@ -103,7 +104,12 @@ class Deployments:
         if found.state is not ModelState.READY:
             why = found.reason or f"it is {found.state.value}"
             raise ConflictError(f"Model {model!r} cannot be deployed yet: {why}", code="model_not_ready")
-        return found
+        if wish.revision is None or wish.revision == found.revision:
+            return found
+        for revision in found.revisions:
+            if revision.digest == wish.revision and revision.state is ModelState.READY:
+                return standing_for(found, revision)
+        raise NotFoundError(f"Model {model!r} has no ready revision {wish.revision}.")
 
 
 def _check(wish: DeploymentWish, engine_args: Iterable[str]) -> None:

@@ -17,6 +17,8 @@ from orchestrator.events import Changes
 from orchestrator.host.devices import best_device
 from orchestrator.host.home import Home
 from orchestrator.library.library import Library
+from orchestrator.library.records import ModelRecords
+from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -33,13 +35,16 @@ async def serve(settings: Settings) -> None:
         await store.ping()
         accounts = Accounts(store, home.admin_key)
         await accounts.ensure_admin_key()
-        library = Library(store, home.models, changes, best_device)
+        records = ModelRecords(store, changes)
+        library = Library(records, home.models, best_device)
+        revisions = Revisions(home.library, records, best_device)
         deployments = Deployments(store)
         await deployments.renew()
         loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
-        context = Context(settings, store, accounts, deployments, library, loop, changes, started_at=time.time())
+        context = Context(settings, store, accounts, deployments, library, revisions, loop, changes, time.time())
         await library.resume()
-        parts = [_serve_http(context, settings.port), loop.run(), _sweep_sessions(accounts)]
+        await revisions.start()
+        parts = [_serve_http(context, settings.port), loop.run(), _sweep(accounts, revisions)]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             # A part that ends takes the process with it, which `up` then starts afresh: none may be missing unnoticed.
@@ -51,6 +56,7 @@ async def serve(settings: Settings) -> None:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await library.stop()
+            await revisions.stop()
             await asyncio.to_thread(cluster.disconnect)
 
 
@@ -67,10 +73,11 @@ async def _serve_http(context: Context, port: int) -> None:
     await uvicorn.Server(config).serve()
 
 
-async def _sweep_sessions(accounts: Accounts) -> None:
+async def _sweep(accounts: Accounts, revisions: Revisions) -> None:
     while True:
         try:
             await accounts.sweep_expired()
+            await revisions.uploads.sweep()
         except RoundhouseError as error:
             logging.getLogger("roundhouse").warning("%s", error.message)
         await asyncio.sleep(_SWEEP_EVERY_S)

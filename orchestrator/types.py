@@ -37,12 +37,32 @@ class Progress(Struct, frozen=True, kw_only=True):
     eta_s: float | None = None
 
 
+class Revision(Struct, frozen=True, kw_only=True):
+    """Weights of a model that were uploaded, from the moment at which all of them were here. Immutable once ready."""
+
+    digest: str
+    """`sha256:` digest of the manifest."""
+    upload_id: str
+    state: ModelState
+    reason: str = ""
+    """Why it was rejected, and what to do."""
+    author: str = ""
+    notes: str = ""
+    created_at: float
+    path: str = ""
+    """Empty until it is ready, as is what follows."""
+    size_bytes: int = 0
+    architecture: str = ""
+    max_model_len: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
 class Model(Struct, frozen=True, kw_only=True):
     """A name in the library and the revision that it stands for now."""
 
     name: str
     source: str
-    """Where the weights come from: `builtin:…`, `hf:ID`, `modelscope:ID` or a folder's path."""
+    """Where the weights come from: `builtin:…`, `hf:ID`, `modelscope:ID`, a folder's path, or `upload`."""
     state: ModelState
     reason: str = ""
     """Why it was rejected, and what to do."""
@@ -55,12 +75,17 @@ class Model(Struct, frozen=True, kw_only=True):
     """Context length that the weights were made for, in tokens."""
     created_at: float
     progress: Progress | None = None
+    description: str = ""
+    revisions: tuple[Revision, ...] = ()
+    """That were uploaded, oldest first. The model stands for the newest that is ready."""
 
 
 class DeploymentWish(Struct, frozen=True, kw_only=True):
     """What an admin asks for. What is left out has its default, also where a deployment is changed."""
 
     model: str | None = None
+    revision: str | None = None
+    """Digest of one of its revisions; None: the one that the model stands for."""
     engine: EngineKind | None = EngineKind.VLLM
     replicas: int = 1
     gpus_per_replica: float = 0.0

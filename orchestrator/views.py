@@ -15,10 +15,11 @@ from orchestrator.api.schemas import (
     PriorityName,
     ProgressView,
     ReplicaView,
+    RevisionView,
     Routing,
 )
 from orchestrator.status import reason_for_admins
-from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedNode, Progress
+from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedNode, Progress, Revision
 from replicas.types import Endpoint
 from router.types import CatalogEntry, Credential, ExternalEngine, ModelLoad, Priority
 
@@ -29,6 +30,7 @@ _PRIORITY_NAMES: dict[Priority, PriorityName] = {Priority.LOW: "low", Priority.N
 
 
 def model_view(model: Model, deployments: Iterable[Deployment]) -> ModelView:
+    serving = [each for each in deployments if each.model == model.name]
     return ModelView(
         name=model.name,
         source=model.source,
@@ -40,7 +42,25 @@ def model_view(model: Model, deployments: Iterable[Deployment]) -> ModelView:
         max_model_len=model.max_model_len,
         created_at=model.created_at,
         progress=progress_view(model.progress) if model.progress else None,
-        deployments=[each.name for each in deployments if each.model == model.name],
+        description=model.description,
+        deployments=[each.name for each in serving],
+        revisions=[revision_view(each, serving) for each in model.revisions],
+    )
+
+
+def revision_view(revision: Revision, serving: Iterable[Deployment]) -> RevisionView:
+    return RevisionView(
+        digest=revision.digest,
+        state=revision.state.value,
+        reason=revision.reason,
+        author=revision.author,
+        notes=revision.notes,
+        created_at=revision.created_at,
+        size_bytes=revision.size_bytes,
+        architecture=revision.architecture,
+        max_model_len=revision.max_model_len,
+        warnings=list(revision.warnings),
+        deployments=[each.name for each in serving if each.revision == revision.digest],
     )
 
 

@@ -1,5 +1,6 @@
 """The way from the public port to the orchestrator: bytes in, bytes out, nothing kept."""
 
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,6 +14,9 @@ from router.headers import HOP_BY_HOP, connection_tokens
 _CONNECT_TIMEOUT_S = 2.0
 _MAX_BODY_BYTES = 2**20
 """Of a request to the admin API, whose bodies are small; the orchestrator reads them before it knows who asks."""
+
+_UPLOADED_FILE = re.compile(r"/api/v1/uploads/[^/]+/files/[^/]+")
+"""Where pieces of weights go, as they come: the orchestrator asks who sends them before it reads."""
 
 
 class OrchestratorProxy:
@@ -39,14 +43,15 @@ class OrchestratorProxy:
             return _down()
         query: bytes = request.scope["query_string"]
         target = request.scope["raw_path"] + (b"?" + query if query else b"")
-        if int(request.headers.get("content-length", 0)) > _MAX_BODY_BYTES:
+        limit = None if request.method == "PATCH" and _UPLOADED_FILE.fullmatch(request.url.path) else _MAX_BODY_BYTES
+        if limit is not None and int(request.headers.get("content-length", 0)) > limit:
             return _too_large()
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         outgoing = httpx.Request(
             request.method,
             self._base.copy_with(raw_path=target),
             headers=_passed_on(request.headers.raw),
-            content=_body(request) if has_body else None,
+            content=_body(request, limit) if has_body else None,
         )
         try:
             answer = await self._client.send(outgoing, stream=True)
@@ -65,11 +70,11 @@ class _BodyTooLargeError(RouterError):
     """A body sent in chunks went over the limit."""
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
+async def _body(request: Request, limit: int | None) -> AsyncIterator[bytes]:
     received = 0
     async for piece in request.stream():
         received += len(piece)
-        if received > _MAX_BODY_BYTES:
+        if limit is not None and received > limit:
             raise _BodyTooLargeError
         if piece:
             yield piece

@@ -5,7 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from orchestrator import __version__
-from orchestrator.api import cluster, deployments, events, keys, load, models, session
+from orchestrator.api import cluster, deployments, events, keys, load, models, revisions, session
 from orchestrator.api.context import Context
 from orchestrator.api.schemas import ErrorView
 from orchestrator.errors import RoundhouseError
@@ -23,8 +23,9 @@ def create_app(context: Context | None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for resource in (session, models, deployments, load, cluster, keys, events):
+    for resource in (session, models, revisions, deployments, load, cluster, keys, events):
         app.include_router(resource.router, prefix="/api/v1")
+    app.include_router(revisions.uploads_router, prefix="/api/v1")
     app.add_exception_handler(RoundhouseError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app

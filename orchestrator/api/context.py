@@ -11,6 +11,7 @@ from orchestrator.deployments import Deployments
 from orchestrator.errors import AccessDeniedError
 from orchestrator.events import Changes
 from orchestrator.library.library import Library
+from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -31,6 +32,7 @@ class Context:
     accounts: Accounts
     deployments: Deployments
     library: Library
+    revisions: Revisions
     loop: ReconcileLoop
     changes: Changes
     started_at: float

@@ -55,6 +55,7 @@ def _wish(body: DeploymentBody, default_gpus: float) -> DeploymentWish:
         replicas = 0 if engine is None else 1
     return DeploymentWish(
         model=body.model,
+        revision=body.revision,
         engine=engine,
         replicas=replicas,
         gpus_per_replica=default_gpus if body.gpus_per_replica is None else body.gpus_per_replica,

@@ -31,6 +31,28 @@ class ProgressView(BaseModel):
     eta_s: float | None
 
 
+class RevisionView(BaseModel):
+    digest: str
+    state: ModelStateName
+    reason: str
+    author: str
+    notes: str
+    created_at: float
+    size_bytes: int
+    architecture: str
+    max_model_len: int | None
+    warnings: list[str]
+    deployments: list[str]
+
+
+class GcView(BaseModel):
+    freed_bytes: int
+    revisions: list[str]
+    contents: int
+    partial: int
+    dry_run: bool
+
+
 class ModelView(BaseModel):
     name: str
     source: str
@@ -42,7 +64,9 @@ class ModelView(BaseModel):
     max_model_len: int | None
     created_at: float
     progress: ProgressView | None
+    description: str
     deployments: list[str]
+    revisions: list[RevisionView]
 
 
 class ModelImport(Body):
@@ -140,6 +164,7 @@ class ExternalView(BaseModel):
 
 class DeploymentBody(Body):
     model: str | None = Field(default=None, description="Name in the library; for vLLM alone")
+    revision: str | None = Field(default=None, description="Digest of one of its revisions; None: the newest")
     engine: ServedByName = Field(default="vllm", description="`external`: no replicas, engines outside alone serve it")
     replicas: int | None = Field(default=None, ge=0, le=1024, description="None: 1, or 0 for engine `external`")
     gpus_per_replica: float | None = Field(

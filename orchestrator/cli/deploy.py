@@ -28,6 +28,9 @@ class EngineOptions:
     gpus_per_replica: Annotated[
         float | None, typer.Option("--gpus", min=0, help="GPUs per replica; 0 serves on the CPU.")
     ] = None
+    revision: Annotated[
+        str | None, typer.Option(help="Digest of one of the model's revisions; left out: the newest.")
+    ] = None
     max_model_len: Annotated[int | None, typer.Option(min=16, help="Context length in tokens.")] = None
     engine: Annotated[
         Literal["vllm", "simulated", "external"],

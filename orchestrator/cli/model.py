@@ -1,14 +1,16 @@
 """`roundhouse model …`: the library of weights."""
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from orchestrator.cli.output import AsJson, connect, console, path_of, show, size, state
+from orchestrator.cli.output import AsJson, age, connect, console, path_of, show, size, state
 from orchestrator.client import AdminClient
 from orchestrator.errors import ModelRejectedError
+from orchestrator.library.uploads.push import Push, PushProgress
 
 app = typer.Typer(help="The library of weights.", no_args_is_help=True)
 
@@ -42,6 +44,77 @@ def follow_import(api: AdminClient, model: dict[str, Any]) -> dict[str, Any]:
     return model
 
 
+@app.command("push")
+def push_model(
+    source: Annotated[Path, typer.Argument(exists=True, help="A folder, or one .tar, .tar.gz or .zip.")],
+    name: Annotated[str | None, typer.Option(help="Name in the library; left out: the folder's.")] = None,
+    description: Annotated[str, typer.Option(help="What the model is for.")] = "",
+    notes: Annotated[str, typer.Option(help="What is new in this revision.")] = "",
+) -> None:
+    """Upload weights as a new revision. Goes on by itself after cuts; started again, it goes on where it was."""
+    name = name or source.resolve().name
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with connect() as api, Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("looking at the files", total=None)
+
+        def show_it(told: PushProgress) -> None:
+            what = f"{'reading' if told.hashing else 'sending'} {told.path}"
+            progress.update(task, description=what, completed=told.done_bytes, total=told.total_bytes)
+
+        with Push(f"{api.url}/api/v1", api.authorization, progress=show_it) as push:
+            pushed = push.run(source, name, description=description, notes=notes)
+    with connect() as api, console.status("verifying"):
+        revision = _verified(api, name, pushed.revision)
+    sent = "nothing had to be sent" if not pushed.sent_bytes else f"{size(pushed.sent_bytes)} sent"
+    console.print(f"{name} is ready: {revision['architecture']}, {size(revision['size_bytes'])} ({sent})")
+    console.print(f"revision {pushed.revision}")
+    for warning in revision["warnings"]:
+        console.print(f"note: {warning}")
+
+
+def _verified(api: AdminClient, name: str, digest: str) -> dict[str, Any]:
+    """Raises ModelRejectedError with the reason."""
+    while True:
+        found = [each for each in api.get(path_of("models", name))["revisions"] if each["digest"] == digest]
+        if found and found[0]["state"] == "ready":
+            return dict(found[0])
+        if found and found[0]["state"] == "rejected":
+            raise ModelRejectedError(found[0]["reason"])
+        time.sleep(0.3)
+
+
+@app.command("revisions")
+def list_revisions(name: str, as_json: AsJson = False) -> None:
+    """List the revisions of a model that were uploaded, oldest first."""
+    with connect() as api:
+        model = api.get(path_of("models", name))
+    show(
+        model["revisions"],
+        [
+            ("revision", lambda row: row["digest"]),
+            ("state", lambda row: state(row["state"])),
+            ("size", lambda row: size(row["size_bytes"])),
+            ("age", lambda row: age(row["created_at"])),
+            ("author", lambda row: row["author"]),
+            ("deployed as", lambda row: ", ".join(row["deployments"])),
+            ("", lambda row: row["reason"] or row["notes"]),
+        ],
+        as_json,
+        f"No revision of {name} was uploaded. `roundhouse model push` sends one.",
+    )
+
+
+@app.command("gc")
+def collect_garbage(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
+) -> None:
+    """Free the disk of what no model and no deployment needs."""
+    with connect() as api:
+        report = api.post(f"/library/gc?dry_run={str(dry_run).lower()}")
+    verb = "would be freed" if dry_run else "freed"
+    console.print(f"{size(report['freed_bytes'])} {verb}: {report['contents']} files, {report['partial']} left-overs")
+
+
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the library."""
@@ -64,8 +137,11 @@ def list_models(as_json: AsJson = False) -> None:
 
 
 @app.command("rm")
-def remove_model(name: str) -> None:
-    """Remove a model that nothing is deployed from."""
+def remove_model(
+    name: str, revision: Annotated[str | None, typer.Option(help="Remove only this revision.")] = None
+) -> None:
+    """Remove a model that nothing is deployed from, or one of its revisions."""
+    more = () if revision is None else ("revisions", revision)
     with connect() as api:
-        api.delete(path_of("models", name))
-    console.print(f"{name} is removed.")
+        api.delete(path_of("models", name, *more))
+    console.print(f"{revision or name} is removed. `roundhouse model gc` frees the disk of what was uploaded.")

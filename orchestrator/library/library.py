@@ -14,16 +14,14 @@ from msgspec import structs
 from orchestrator.errors import (
     ConflictError,
     ModelRejectedError,
-    NotFoundError,
     RoundhouseError,
     StoreUnavailableError,
 )
-from orchestrator.events import Changes
 from orchestrator.library import builtin, download
 from orchestrator.library.fit import Device, estimate
 from orchestrator.library.folder import FolderFacts, examine, manifest_digest, total_bytes
+from orchestrator.library.records import UPLOADED, ModelRecords
 from orchestrator.library.sources import Source, SourceKind, parse_source
-from orchestrator.store import Store
 from orchestrator.types import Model, ModelState, Progress
 
 _log = logging.getLogger("roundhouse.library")
@@ -34,17 +32,16 @@ _BUSY = (ModelState.RECEIVING, ModelState.VERIFYING)
 class Library:
     """Owns `models/` below the home and the model records in the store."""
 
-    def __init__(self, store: Store, folder: Path, changes: Changes, device: Callable[[], Device]) -> None:
-        self._store = store
+    def __init__(self, records: ModelRecords, folder: Path, device: Callable[[], Device]) -> None:
+        self._records = records
         self._folder = folder
-        self._changes = changes
         self._device = device
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
         """Take up imports that a stop of the orchestrator cut short."""
-        for model in (await self._store.models()).values():
-            if model.state in _BUSY:
+        for model in (await self._records.all()).values():
+            if model.state in _BUSY and model.source != UPLOADED:
                 try:
                     self._start(model, parse_source(model.source))
                 except RoundhouseError as error:  # its folder is gone
@@ -62,7 +59,7 @@ class Library:
         """
         source = parse_source(text)
         name = name or source.name
-        before = (await self._store.models()).get(name)
+        before = (await self._records.all()).get(name)
         if before is not None and before.source != source.text and before.state is not ModelState.REJECTED:
             raise ConflictError(f"{name!r} already stands for {before.source}. Give another --name.")
         if before is not None and (self._is_busy(name) or (before.state is ModelState.READY and _whole(before))):
@@ -80,9 +77,7 @@ class Library:
 
     async def delete(self, name: str) -> None:
         """Forget a model, and remove its files where they are ours."""
-        model = (await self._store.models()).get(name)
-        if model is None:
-            raise NotFoundError(f"The library has no model {name!r}.")
+        await self._records.get(name)
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()
@@ -90,8 +85,7 @@ class Library:
         # Files first: a new import of the same name may begin as soon as the record is gone.
         for folder in (self._target(name), *self._folder.glob(f".{name}.*.partial")):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        await self._store.delete_model(name)
-        self._changes.notify()
+        await self._records.delete(name)
 
     def _is_busy(self, name: str) -> bool:
         task = self._tasks.get(name)
@@ -207,8 +201,7 @@ class Library:
         return self._folder / f".{name}.{hashlib.sha256(source.text.encode()).hexdigest()[:8]}.partial"
 
     async def _put(self, model: Model) -> None:
-        await self._store.put_model(model)
-        self._changes.notify()
+        await self._records.put(model)
 
 
 def _conversion_progress(started: float) -> Progress:

@@ -16,6 +16,8 @@ from orchestrator.deployments import Deployments
 from orchestrator.events import Changes
 from orchestrator.library.fit import Device
 from orchestrator.library.library import Library
+from orchestrator.library.records import ModelRecords
+from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -106,12 +108,16 @@ async def api_house(
         (home / "admin.key").write_text(ADMIN_KEY)
         accounts = Accounts(store, home / "admin.key")
         await accounts.ensure_admin_key()
-        library = Library(store, home / "models", changes, lambda: Device(kind="cpu", memory_bytes=memory_bytes))
+        records, device = ModelRecords(store, changes), Device(kind="cpu", memory_bytes=memory_bytes)
+        library = Library(records, home / "models", lambda: device)
+        revisions = Revisions(home / "library", records, lambda: device)
+        await revisions.start()
         loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
-        context = Context(settings, store, accounts, Deployments(store), library, loop, changes, time.time())
+        context = Context(settings, store, accounts, Deployments(store), library, revisions, loop, changes, time.time())
         transport = httpx.ASGITransport(create_app(context))
         headers = {"authorization": f"Bearer {ADMIN_KEY}"}
         base_url = "http://localhost/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client:
             yield ApiHouse(client, context, cluster)
         await library.stop()
+        await revisions.stop()
