@@ -14,7 +14,7 @@ from router.errors import model_not_found
 from router.job import Clock, Job
 from router.learning import learn
 from router.meters import ModelMeter
-from router.policy import RouteDecision, choose, soonest
+from router.policy import Policy, RouteDecision, choose, soonest
 from router.quarantine import ALONE_S, WAITS_TO_BE_ALONE_S, Quarantine
 from router.replica_view import (
     ReplicaView,
@@ -44,11 +44,14 @@ class Dispatcher(WaitingRoom):
         rng: Random,
         circuit_open_s: float = 1.0,
         retry_for_s: float = 15.0,
+        policy: Policy | None = None,
     ) -> None:
         """`circuit_open_s`: for how long a replica is first left alone after failures. `retry_for_s`: for how long
-        after its first failure a request is tried again while replicas are ready that might take it."""
+        after its first failure a request is tried again while replicas are ready that might take it. `policy`: takes
+        the place of the deployment's; studies compare with it."""
         super().__init__(entry, meter, quarantine=quarantine, clock=clock, rng=rng, retry_for_s=retry_for_s)
         self._circuit_open_s = circuit_open_s
+        self._policy = policy
 
     # What the table says
 
@@ -128,12 +131,12 @@ class Dispatcher(WaitingRoom):
         return True
 
     def _decide(self, job: Job, now: float) -> RouteDecision:
-        if not (job.chain.hashes or job.failing_since or job.suspect) and self.prefix_aware:
+        if not (job.chain.hashes or job.failing_since or job.suspect or self._policy) and self.prefix_aware:
             view = soonest(self.replicas, job.prompt_tokens, job.kv_tokens, self.crowding_s(job), self._rng)
             if view is not None:
                 return RouteDecision(view, "soonest")
         self._prepare(job, now)
-        decision = choose(job, self.replicas, self._rng)
+        decision = choose(job, self.replicas, self._rng, self._policy)
         if decision.replica is None and job.apart and not job.alone_until and self.ready_replicas:
             job.alone_until = now + WAITS_TO_BE_ALONE_S
             self._pump_in(WAITS_TO_BE_ALONE_S, now)

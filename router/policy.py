@@ -53,13 +53,22 @@ NO_CREDIT = RouteDecision(None, "no_credit")
 """Replicas are ready and none has room now: the request waits."""
 
 
-def choose(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
-    """The replica for `request`. The caller reserves it before anything else runs."""
+Policy = Callable[[RequestFeatures, Sequence[ReplicaView], Random], RouteDecision]
+"""Picks one of at least two candidates that all have room."""
+
+
+def choose(
+    request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random, policy: Policy | None = None
+) -> RouteDecision:
+    """The replica for `request`. The caller reserves it before anything else runs.
+
+    `policy`: another one than the request's; studies compare with it.
+    """
     if len(replicas) > EXHAUSTIVE_UP_TO and request.policy is not PolicyName.SESSION_AFFINITY:
-        decision = _choose_by_sample(request, replicas, rng)
+        decision = _choose_by_sample(request, replicas, rng, policy)
         if decision.replica is not None:
             return decision
-    return _choose_among(request, replicas, rng)
+    return _choose_among(request, replicas, rng, policy)
 
 
 def soonest(
@@ -88,17 +97,21 @@ def soonest(
     return best
 
 
-def _choose_by_sample(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
+def _choose_by_sample(
+    request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random, policy: Policy | None
+) -> RouteDecision:
     outside = [view for view in replicas if view.external]
     drawn = _drawn_outside(len(replicas) - len(outside), [view for view in outside if view.takes], rng)
     if drawn is not None and not request.tried:
         return RouteDecision(drawn, "only_one", _cached_bytes(request, drawn))
     # Whoever is taken only for want of another is not taken for want of another in the sample.
     usual = [view for view in _shortlist(request, replicas, rng) if view.takes and not view.external]
-    return _choose_among(request, usual, rng)
+    return _choose_among(request, usual, rng, policy)
 
 
-def _choose_among(request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random) -> RouteDecision:
+def _choose_among(
+    request: RequestFeatures, replicas: Sequence[ReplicaView], rng: Random, policy: Policy | None
+) -> RouteDecision:
     need = request.kv_tokens
     candidates = [view for view in replicas if view.takes and view.kv_free_tokens >= need]
     if not candidates or request.tried or request.apart:
@@ -109,7 +122,7 @@ def _choose_among(request: RequestFeatures, replicas: Sequence[ReplicaView], rng
         candidates = _inside_or_out(candidates, rng)
     if len(candidates) == 1:
         return RouteDecision(candidates[0], "only_one", _cached_bytes(request, candidates[0]))
-    return _POLICIES[request.policy](request, candidates, rng)
+    return (policy or _POLICIES[request.policy])(request, candidates, rng)
 
 
 def _without_the_usual(
@@ -272,8 +285,7 @@ def _cheapest_of_the_most_cached(
     return None
 
 
-_Policy = Callable[[RequestFeatures, Sequence[ReplicaView], Random], RouteDecision]
-_POLICIES: dict[PolicyName, _Policy] = {
+_POLICIES: dict[PolicyName, Policy] = {
     PolicyName.LEAST_LOADED: _least_loaded,
     PolicyName.POWER_OF_TWO: _power_of_two,
     PolicyName.SESSION_AFFINITY: _session_affinity,

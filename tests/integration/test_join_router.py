@@ -16,7 +16,7 @@ from orchestrator.host.home import Home
 from orchestrator.host.join import JoinToken
 from orchestrator.host.options import RouterOptions
 from tests.integration.test_router_fleet import free_ports
-from tests.router_harness import FakeReplica, RawClient, StoreWriter, get, post
+from tests.router_harness import FakeReplica, RawClient, StoreWriter, eventually, get, post
 
 STAY = "import time; time.sleep(600)"
 LEAVE = "print('No route to the head.')"
@@ -67,6 +67,8 @@ async def test_joined_machine_serves_with_the_clusters_keys_until_it_leaves(
     joining = asyncio.create_task(node._join(home, token, "127.0.0.1", 1, wanted))
     await answered(ops_port, get("/ready"))
     assert await answered(port, post()) == 200
+    access_log = home.logs / "access.jsonl"
+    await eventually(lambda: access_log.exists() and access_log.read_bytes().count(b"\n") == 1)
     # It is started again when it falls.
     (router,) = (each for each in psutil.Process().children() if "router.main" in each.cmdline())
     router.kill()
@@ -76,7 +78,7 @@ async def test_joined_machine_serves_with_the_clusters_keys_until_it_leaves(
     await asyncio.wait_for(joining, 40)
     with pytest.raises(ConnectionRefusedError):
         await RawClient.connect(port)
-    assert (home.logs / "access.jsonl").read_text().count("\n") == 2
+    assert access_log.read_text().count("\n") == 2
     await replica.stop()
     await store.client.aclose()
 

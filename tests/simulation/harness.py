@@ -34,7 +34,6 @@ from router.types import (
 from tests.simulation.clock import VirtualClock
 from tests.simulation.engine_sim import EngineProcess
 from tests.simulation.loads import Arrival, Load
-from tests.simulation.policies import in_place_of_prefix_aware
 
 REPORT_S = 1.0
 SWEEP_S = 0.25
@@ -72,16 +71,6 @@ class Run(Struct):
     in_flight: list[tuple[int, ...]]
     """Requests in each replica, every `SAMPLE_S` while requests come."""
     reasons: dict[str, int]
-
-
-class _StudiedDispatcher(Dispatcher):
-    """The production dispatcher; says which job it is choosing a replica for."""
-
-    sending: Job | None = None
-
-    def _send(self, job: Job) -> bool:
-        self.sending = job
-        return super()._send(job)
 
 
 class Client:
@@ -157,16 +146,31 @@ def engine_request(arrival: Arrival, number: str) -> SimulatedRequest:
 class World:
     """One system and its load. `run` is called once."""
 
-    def __init__(self, load: Load, policy: PolicyName, seed: int, *, tells_cached: bool = True) -> None:
-        """`tells_cached`: engines say how much of a prompt was cached."""
+    def __init__(
+        self,
+        load: Load,
+        policy: PolicyName,
+        seed: int,
+        *,
+        tells_cached: bool = True,
+        chooser: "Callable[[World], Chooser] | None" = None,
+    ) -> None:
+        """`tells_cached`: engines say how much of a prompt was cached. `chooser`: makes what chooses in the place of
+        `policy`, behind the same filter and in front of the same queue."""
         self.load = load
         self.tells_cached = tells_cached
         self.clock = VirtualClock()
-        self.chooser: Chooser | None = None
         routing = RoutingSettings(policy=policy, target_ttft_s=load.target_ttft_s)
         entry = CatalogEntry(name="m", created=0, status=ModelStatus.READY, routing=routing)
-        self.dispatcher = _StudiedDispatcher(
-            entry, ModelMeter(), quarantine=Quarantine(), clock=self.clock, rng=Random(seed)
+        self.sending: Client
+        """Whose replica is being chosen; for choosers."""
+        self.dispatcher = Dispatcher(
+            entry,
+            ModelMeter(),
+            quarantine=Quarantine(),
+            clock=self.clock,
+            rng=Random(seed),
+            policy=None if chooser is None else self._choose,
         )
         self.engines: dict[str, EngineProcess] = {}
         self.views: list[ReplicaView] = []
@@ -174,14 +178,15 @@ class World:
             self._add_replica(f"replica-{index}", settings)
         self.left = len(load.arrivals)
         self._samples: list[tuple[int, ...]] = []
+        self.chooser = None if chooser is None else chooser(self)
 
-    @property
-    def sending(self) -> Client:
-        """Whose replica is being chosen."""
-        job = self.dispatcher.sending
-        assert job is not None
-        assert isinstance(job.carrier, Client)
-        return job.carrier
+    def _choose(self, request: RequestFeatures, candidates: Sequence[ReplicaView], rng: Random) -> RouteDecision:
+        """Asks the chooser, who may want to know whose replica it is choosing."""
+        assert self.chooser is not None
+        assert isinstance(request, Job)
+        assert isinstance(request.carrier, Client)
+        self.sending = request.carrier
+        return self.chooser.choose(request, candidates, rng)
 
     def _add_replica(self, replica_id: str, settings: SimulationSettings) -> None:
         self.engines[replica_id] = EngineProcess(settings, self.clock)
@@ -258,7 +263,4 @@ def run(load: Load, policy: "PolicyName | Callable[[World], Chooser]", seed: int
     """Runs `load` under a production policy, or under another one in its place."""
     if isinstance(policy, PolicyName):
         return World(load, policy, seed).run()
-    world = World(load, PolicyName.PREFIX_AWARE, seed)
-    chooser = world.chooser = policy(world)
-    with in_place_of_prefix_aware(chooser.choose):
-        return world.run()
+    return World(load, PolicyName.PREFIX_AWARE, seed, chooser=policy).run()
