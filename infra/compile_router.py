@@ -39,8 +39,6 @@ setup(name="router", packages=[], ext_modules=modules)
 def make() -> Path:
     """Compiles; returns the folder. Removes the builds of other sources. Raises `CalledProcessError`."""
     target = folder()
-    if target.is_dir():
-        return target
     BUILDS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=BUILDS) as making:
         place = Path(making)
@@ -64,6 +62,8 @@ def make() -> Path:
 
 def main() -> int:
     """Exit code: 0, 1 if it failed (the reason goes to stderr), or `NO_COMPILER`."""
+    if folder().is_dir():
+        return 0
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(os.environ.get("CC", compiler).split()[0]) is None:
         return NO_COMPILER
