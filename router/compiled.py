@@ -19,19 +19,19 @@ PACKAGE = Path(__file__).parent
 BUILDS = Path(sys.prefix) / "roundhouse"
 
 
-def folder() -> Path:
+def folder(builds: Path = BUILDS) -> Path:
     """Where the build of these sources is, or would be."""
     digest = hashlib.sha256(sys.implementation.cache_tag.encode())
     for path in (*sorted(PACKAGE.glob("*.py")), PACKAGE.parent / "replicas" / "types.py"):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return BUILDS / digest.hexdigest()[:16]
+    return builds / digest.hexdigest()[:16]
 
 
-def use(package_path: list[str]) -> bool:
+def use(package_path: list[str], builds: Path = BUILDS) -> bool:
     """Puts the build, if there is one, before the sources on the path of the package `router`."""
-    if os.environ.get("ROUNDHOUSE_INTERPRETED") == "1" or not BUILDS.is_dir():
+    if os.environ.get("ROUNDHOUSE_INTERPRETED") == "1" or not builds.is_dir():
         return False
-    build = folder()
+    build = folder(builds)
     if not build.is_dir():
         return False
     package_path.insert(0, str(build / "router"))
