@@ -107,16 +107,21 @@ async def test_judge_names_the_file_when_memory_runs_out(tmp_path: Path) -> None
 
 async def test_judge_ends_the_process_when_cancelled(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model")
+    others = _children()
     task = asyncio.create_task(judge(folder))
-    children = await asyncio.to_thread(_wait_for_children)
+    children = await asyncio.to_thread(_wait_for_children, others)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not [child for child in children if os.path.exists(f"/proc/{child}")]  # noqa: ASYNC240 - not a disk
 
 
-def _wait_for_children() -> list[str]:
-    while not (children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()):
+def _children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def _wait_for_children(others: set[str]) -> set[str]:
+    while not (children := _children() - others):
         pass
     return children
 

@@ -1,5 +1,6 @@
 """CPU time for one step of the examination: the template and the tokenizer are the model author's programs."""
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ def cpu_budget(watch: Watch, seconds: float) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise OutOfTimeError
 
+    # An exception raised inside a callback of the garbage collector is lost.
+    collects = gc.isenabled()
+    gc.disable()
     before = signal.signal(signal.SIGVTALRM, stop)
     # Repeated: an exception raised inside a callback of native code is lost.
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.05)
@@ -41,3 +45,5 @@ def cpu_budget(watch: Watch, seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        if collects:
+            gc.enable()
