@@ -232,7 +232,7 @@ async def test_waiting_is_measured(valkey_url: str) -> None:
         await second.send(post({"model": MODEL}))
         await eventually(lambda: len(router.router.core.table.models[MODEL].queue) == 1)
         load = router.router.core.table.models[MODEL].load
-        await eventually(lambda: load(time.monotonic()).oldest_wait_s >= 0.1)
+        await eventually(lambda: load(time.monotonic()).oldest_wait_s >= 0.11)
         first.close()
         answer = await second.answer()
         second.close()
