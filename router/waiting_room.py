@@ -3,6 +3,7 @@
 Whoever may have made room calls `pump`. What to do is decided by the pure functions that it calls.
 """
 
+from abc import ABC, abstractmethod
 from random import Random
 
 from router.admission import Shed, Ticket
@@ -22,7 +23,7 @@ TIMERS_ARE_EARLY_S = 0.002
 """uvloop counts whole milliseconds."""
 
 
-class WaitingRoom(ServedModel):
+class WaitingRoom(ServedModel, ABC):
     """What a dispatcher does with those whom it cannot send at once."""
 
     def __init__(
@@ -48,9 +49,9 @@ class WaitingRoom(ServedModel):
         self._pumps_at: float | None = None
         """Monotonic seconds of the next pump that is due by itself; None if none is."""
 
+    @abstractmethod
     def _send(self, job: Job) -> bool:
         """Chooses a replica, reserves a place there and sends. False if nobody has room now."""
-        raise NotImplementedError
 
     def _wait(self, job: Job) -> None:
         now = self._clock.now()

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from orchestrator import __version__
 from orchestrator.api import cluster, deployments, events, keys, load, models, revisions, session
 from orchestrator.api.context import Context
+from orchestrator.api.envelope import envelope
 from orchestrator.api.schemas import ErrorView
 from orchestrator.errors import RoundhouseError
 
@@ -31,19 +32,13 @@ def create_app(context: Context | None) -> FastAPI:
     return app
 
 
-def _envelope(status: int, message: str, code: str, param: str | None = None) -> JSONResponse:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return JSONResponse({"type": "error", "error": error}, status_code=status)
-
-
 async def _answer_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RoundhouseError)  # noqa: S101 - registered for this class alone
-    return _envelope(error.status, error.message, error.code)
+    return envelope(error.status, error.message, error.code)
 
 
 async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "body"
-    return _envelope(422, f"{where}: {first['msg'].removeprefix('Value error, ')}", "invalid_request", where)
+    return envelope(422, f"{where}: {first['msg'].removeprefix('Value error, ')}", "invalid_request", where)

@@ -25,6 +25,11 @@ def files_of(folder: Path) -> list[Path]:
     )
 
 
+def total_bytes(folder: Path) -> int:
+    """Of the files that `hash_folder` reads."""
+    return sum(path.stat().st_size for path in files_of(folder))
+
+
 def hash_folder(folder: Path, progress: Progress) -> Manifest:
     """Reads every file once."""
     counter = _Counter(progress)

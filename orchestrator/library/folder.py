@@ -1,8 +1,6 @@
-"""Looks into a model folder: can it be served, how large is it, which revision is it."""
+"""Looks into a model folder: can it be served, how large is it."""
 
-import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ from msgspec import Struct
 
 from orchestrator.errors import ModelRejectedError
 
-_CHUNK_BYTES = 8 * 2**20
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -88,30 +85,3 @@ def _check_index(folder: Path) -> None:
         raise ModelRejectedError(
             f"{missing[0]} is named in {index.name} but not there ({len(missing)} of {len(named)} files missing)."
         )
-
-
-def total_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in _files(folder))
-
-
-def manifest_digest(folder: Path, progress: Callable[[int], None]) -> str:
-    """`sha256:` digest over path, size and SHA-256 of each file. `progress` is given the bytes read so far."""
-    done = 0
-    manifest = []
-    for path in _files(folder):
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                done += len(chunk)
-                progress(done)
-        manifest.append([path.relative_to(folder).as_posix(), path.stat().st_size, digest.hexdigest()])
-    return "sha256:" + hashlib.sha256(json.dumps(manifest, separators=(",", ":")).encode()).hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )

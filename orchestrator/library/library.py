@@ -18,8 +18,10 @@ from orchestrator.errors import (
     StoreUnavailableError,
 )
 from orchestrator.library import builtin, download
+from orchestrator.library.adopt import hash_folder, total_bytes
 from orchestrator.library.fit import Device, estimate
-from orchestrator.library.folder import FolderFacts, examine, manifest_digest, total_bytes
+from orchestrator.library.folder import FolderFacts, examine
+from orchestrator.library.manifest import digest
 from orchestrator.library.records import UPLOADED, ModelRecords
 from orchestrator.library.sources import Source, SourceKind, parse_source
 from orchestrator.types import Model, ModelState, Progress
@@ -164,21 +166,21 @@ class Library:
             raise ModelRejectedError(fit.reason)
         verifying = structs.replace(model, state=ModelState.VERIFYING)
         size = await asyncio.to_thread(total_bytes, path)
-        digest = await self._digest(verifying, path, size)
-        return _ready(verifying, path, facts, size, digest)
+        revision = await self._hashed(verifying, path, size)
+        return _ready(verifying, path, facts, size, revision)
 
-    async def _digest(self, model: Model, path: Path, size: int) -> str:
+    async def _hashed(self, model: Model, path: Path, size: int) -> str:
         done = [0]
 
         def count(bytes_read: int) -> None:
             done[0] = bytes_read
 
         tell = self._teller(model, "verifying", size)
-        task = asyncio.create_task(asyncio.to_thread(manifest_digest, path, count))
+        task = asyncio.create_task(asyncio.to_thread(hash_folder, path, count))
         while not task.done():
             await tell(done[0])
             await asyncio.wait({task}, timeout=_TELL_EVERY_S)
-        return await task
+        return digest(await task)
 
     def _teller(self, model: Model, phase: str, total: int) -> Callable[[int], Awaitable[None]]:
         started, first = time.time(), [-1]

@@ -11,13 +11,13 @@ def arrived(model: Model | None, name: str, revision: Revision, description: str
     if model is None:
         model = Model(name=name, source=UPLOADED, state=ModelState.VERIFYING, created_at=revision.created_at)
     others = tuple(each for each in model.revisions if each.digest != revision.digest)
-    busy = model.state is ModelState.REJECTED and model.source == UPLOADED
+    tried_again = model.state is ModelState.REJECTED and model.source == UPLOADED
     return structs.replace(
         model,
         revisions=(*others, revision),
         description=description or model.description,
-        state=ModelState.VERIFYING if busy else model.state,
-        reason="" if busy else model.reason,
+        state=ModelState.VERIFYING if tried_again else model.state,
+        reason="" if tried_again else model.reason,
     )
 
 

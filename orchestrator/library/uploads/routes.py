@@ -6,8 +6,8 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
 
+from orchestrator.api.envelope import envelope
 from orchestrator.errors import RoundhouseError
 from orchestrator.library.uploads import protocol
 from orchestrator.library.uploads.errors import UploadRefusedError
@@ -15,7 +15,7 @@ from orchestrator.library.uploads.receiving import CutOffError
 from orchestrator.library.uploads.schemas import UploadBody, UploadView
 from orchestrator.library.uploads.types import DeclaredFile
 from orchestrator.library.uploads.uploads import Uploads
-from orchestrator.library.uploads.views import upload_view
+from orchestrator.library.uploads.views import upload_view, upload_views
 
 _NO_STORE = {"cache-control": "no-store"}
 
@@ -50,7 +50,7 @@ def _add_sessions(router: APIRouter, uploads_of: Callable[..., Uploads], admin_o
 
     @router.get("")
     async def list_uploads(request: Request, uploads: UploadsDep) -> list[UploadView]:
-        return [await upload_view(uploads, each, _base(request, each.id)) for each in uploads.sessions()]
+        return await upload_views(uploads, [(each, _base(request, each.id)) for each in uploads.sessions()])
 
     @router.get("/{upload_id}")
     async def read_upload(upload_id: str, request: Request, uploads: UploadsDep) -> UploadView:
@@ -101,12 +101,10 @@ async def _answer(request: Request, call: Callable[[], Any]) -> Response:
     try:
         protocol.check_version(request.headers)
         response: Response = await call()
-    except UploadRefusedError as error:
-        response = _refusal(error.status, error)
+    except RoundhouseError as error:
+        response = _refusal(error)
         if error.status == 412:
             response.headers["tus-version"] = protocol.VERSION
-    except RoundhouseError as error:
-        response = _refusal(error.status, error)
     response.headers["tus-resumable"] = protocol.VERSION
     return response
 
@@ -189,10 +187,8 @@ def _progress(upload_id: str, name: str, uploads: Uploads, status: int) -> Respo
     return Response(status_code=status, headers=_NO_STORE | headers)
 
 
-def _refusal(status: int, error: RoundhouseError) -> Response:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    body = {"message": error.message, "type": kind, "param": None, "code": error.code}
-    return JSONResponse({"type": "error", "error": body}, status_code=status, headers=_NO_STORE)
+def _refusal(error: RoundhouseError) -> Response:
+    return envelope(error.status, error.message, error.code, headers=_NO_STORE)
 
 
 def _capabilities() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A session as the API shows it."""
 
 import asyncio
+from collections.abc import Sequence
 
 from orchestrator.library.uploads.schemas import UploadFileView, UploadView
 from orchestrator.library.uploads.types import Session, SessionState
@@ -9,12 +10,23 @@ from orchestrator.library.uploads.uploads import Uploads
 
 async def upload_view(uploads: Uploads, session: Session, base: str) -> UploadView:
     """`base` is the session's path in the API."""
-    return await asyncio.to_thread(_view, uploads, session, base)
+    return (await upload_views(uploads, [(session, base)]))[0]
 
 
-def _view(uploads: Uploads, session: Session, base: str) -> UploadView:
+async def upload_views(uploads: Uploads, sessions: Sequence[tuple[Session, str]]) -> list[UploadView]:
+    """Sessions and their paths in the API. Looks through the library once for all of them."""
+    return await asyncio.to_thread(_views, uploads, sessions)
+
+
+def _views(uploads: Uploads, sessions: Sequence[tuple[Session, str]]) -> list[UploadView]:
+    any_receives = any(session.state is SessionState.RECEIVING for session, _ in sessions)
+    known_sizes = uploads.known_sizes() if any_receives else frozenset()
+    return [_view(uploads, session, base, known_sizes) for session, base in sessions]
+
+
+def _view(uploads: Uploads, session: Session, base: str, sizes: frozenset[int]) -> UploadView:
     receiving = session.state is SessionState.RECEIVING
-    known_sizes = uploads.known_sizes() if receiving else frozenset()
+    known_sizes = sizes if receiving else frozenset()
     files = []
     for number, file in enumerate(session.files):
         whole = number in session.received

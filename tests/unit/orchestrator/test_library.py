@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import InvalidRequestError, ModelRejectedError
+from orchestrator.library.adopt import hash_folder
 from orchestrator.library.fit import GIB, Device, estimate
-from orchestrator.library.folder import examine, manifest_digest
+from orchestrator.library.folder import examine
+from orchestrator.library.manifest import digest
 from orchestrator.library.sources import SourceKind, parse_source
 
 CONFIG = {"architectures": ["LlamaForCausalLM"], "dtype": "bfloat16", "max_position_embeddings": 2048}
@@ -87,10 +89,10 @@ def test_examine_of_something_else_says_that_it_is_not_a_model(tmp_path: Path) -
 
 def test_manifest_digest_changes_with_content_and_names_but_not_with_place(tmp_path: Path) -> None:
     seen: list[int] = []
-    first = manifest_digest(model_folder(tmp_path / "a"), seen.append)
-    assert first == manifest_digest(model_folder(tmp_path / "b"), seen.append)
-    assert first != manifest_digest(model_folder(tmp_path / "c", **{"model.safetensors": b"y" * 64}), seen.append)
-    assert first != manifest_digest(model_folder(tmp_path / "d", **{"model-2.safetensors": b"x" * 64}), seen.append)
+    first = digest(hash_folder(model_folder(tmp_path / "a"), seen.append))
+    assert first == digest(hash_folder(model_folder(tmp_path / "b"), seen.append))
+    assert first != digest(hash_folder(model_folder(tmp_path / "c", **{"model.safetensors": b"y" * 64}), seen.append))
+    assert first != digest(hash_folder(model_folder(tmp_path / "d", **{"model-2.safetensors": b"x" * 64}), seen.append))
     assert seen[-1] > 64
 
 
