@@ -43,6 +43,9 @@ class AdminClient:
     def put(self, path: str, body: dict[str, Any]) -> Any:
         return self._call("PUT", path, body)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("PATCH", path, body)
+
     def delete(self, path: str) -> None:
         self._call("DELETE", path)
 

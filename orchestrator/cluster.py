@@ -9,6 +9,7 @@ from ray.serve._private.common import DeploymentID
 from ray.serve.api import RunTarget
 from ray.serve.context import _get_global_client
 
+from orchestrator.reconcile import application_name, deployment_and_digest
 from orchestrator.types import (
     Action,
     ObservedApplication,
@@ -17,7 +18,7 @@ from orchestrator.types import (
     StartApplication,
     StopApplication,
 )
-from replicas.deployment import replica_application, serve_deployment_name
+from replicas.deployment import SERVE_DEPLOYMENT, replica_application
 
 
 class RayCluster:
@@ -61,14 +62,14 @@ class RayCluster:
                     num_cpus=deployment.cpus_per_replica,
                     num_gpus=deployment.gpus_per_replica,
                     drain_deadline_s=deployment.drain_deadline_s,
-                    spec_digest=digest,
                 )
-                target = RunTarget(application, name=deployment.name, route_prefix=None, external_scaler_enabled=True)
+                name = application_name(deployment.name, digest)
+                target = RunTarget(application, name=name, route_prefix=None, external_scaler_enabled=True)
                 serve.run_many(
                     [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
                 )
-            case ScaleApplication(name=name, spec_digest=digest, replicas=replicas):
-                deployment_id = DeploymentID(name=serve_deployment_name(digest), app_name=name)
+            case ScaleApplication(name=name, replicas=replicas):
+                deployment_id = DeploymentID(name=SERVE_DEPLOYMENT, app_name=name)
                 controller = _get_global_client()._controller
                 ray.get(controller.update_deployment_replicas.remote(deployment_id, replicas))
             case StopApplication(name=name):
@@ -76,14 +77,14 @@ class RayCluster:
 
 
 def _application(name: str, details: Mapping[str, Any]) -> ObservedApplication:
-    deployments = details["deployments"]
-    # While a new spec replaces an old one Serve shows both; the one with the larger target is the wanted one.
-    newest = max(deployments.values(), key=lambda each: each["target_num_replicas"] or 0, default=None)
-    messages = [details["message"], *(each["message"] for each in deployments.values())]
+    shown = list(details["deployments"].values())
+    messages = [details["message"], *(each["message"] for each in shown)]
+    deployment, digest = deployment_and_digest(name)
     return ObservedApplication(
         name=name,
-        spec_digest=newest["name"].removeprefix(serve_deployment_name("")) if newest else "",
-        target_replicas=(newest["target_num_replicas"] or 0) if newest else 0,
+        deployment=deployment,
+        spec_digest=digest,
+        target_replicas=max((each["target_num_replicas"] or 0 for each in shown), default=0),
         status=str(details["status"].value if hasattr(details["status"], "value") else details["status"]),
         message=next((message for message in messages if message), ""),
     )

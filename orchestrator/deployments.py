@@ -1,16 +1,16 @@
 """Writes desired state: what should be served. The loop makes it so."""
 
+import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from msgspec import structs
 
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError
 from orchestrator.external import with_stored_keys
-from orchestrator.library.revision_changes import standing_for
 from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
-from orchestrator.types import Deployment, DeploymentWish, Model, ModelState
+from orchestrator.types import Deployment, DeploymentWish, ModelState, Revision, Weights
 from replicas.types import EngineKind, ReplicaSpec
 
 _ENGINE_ARGS = frozenset({
@@ -29,9 +29,19 @@ _ALLOWED_ARGS: dict[EngineKind | None, frozenset[str]] = {
 }
 
 
+Check = Callable[[Revision, Deployment], Awaitable[None]]
+"""Raises ConflictError for weights that cannot be served so."""
+
+
+async def _nothing(_weights: Revision, _deployment: Deployment) -> None:
+    """The check that lets everything pass."""
+
+
 class Deployments:
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._changing = asyncio.Lock()
+        """Held from reading a deployment to writing it: requests and swaps change the same one."""
 
     async def get(self, name: str) -> Deployment:
         found = (await self._store.deployments()).get(name)
@@ -39,21 +49,28 @@ class Deployments:
             raise NotFoundError(f"Nothing is deployed as {name!r}. `roundhouse status` shows the deployments.")
         return found
 
-    async def put(self, name: str, wish: DeploymentWish) -> Deployment:
+    async def put(self, name: str, wish: DeploymentWish, check: Check = _nothing) -> Deployment:
         """Create a deployment or make it what `wish` says. Replicas are replaced only if what they load changes.
 
-        Raises NotFoundError (no such model), ConflictError (model not ready), InvalidRequestError.
+        `check` may refuse what would be written. Raises NotFoundError (no such model), ConflictError (model not ready),
+        InvalidRequestError.
         """
+        async with self._changing:
+            return await self._put(name, wish, check)
+
+    async def _put(self, name: str, wish: DeploymentWish, check: Check) -> Deployment:
         engine_args = {key.replace("-", "_"): value for key, value in wish.engine_args.items()}
         _check(wish, engine_args.keys())
+        if any(swap.active for swap in (await self._store.swaps()).get(name, ())):
+            raise ConflictError(f"{name!r} is being swapped. Wait until that is done.", code="swap_running")
         weights = await self._weights(wish)
         before = (await self._store.deployments()).get(name)
         now = time.time()
         after = Deployment(
             name=name,
-            model=weights.name if weights else "",
+            model=wish.model if weights and wish.model else "",
             engine=wish.engine,
-            revision=weights.revision if weights else _without_weights(wish.engine),
+            revision=weights.digest if weights else _without_weights(wish.engine),
             weights_path=weights.path if weights else "",
             replicas=wish.replicas,
             gpus_per_replica=wish.gpus_per_replica if wish.engine is EngineKind.VLLM else 0.0,
@@ -67,6 +84,8 @@ class Deployments:
             updated_at=now,
             generation=_generation(before, weights),
         )
+        if weights is not None and wish.engine is EngineKind.VLLM:
+            await check(weights, after)
         await self._store.put_deployment(after, _spec(after))
         return after
 
@@ -79,37 +98,58 @@ class Deployments:
             await self._store.put_deployment(deployment, _spec(deployment))
 
     async def scale(self, name: str, replicas: int) -> Deployment:
-        before = await self.get(name)
-        if before.engine is None and replicas:
-            raise InvalidRequestError(
-                f"{name!r} has engines outside alone. Deploy a model under this name to give it replicas here."
+        async with self._changing:
+            before = await self.get(name)
+            if before.engine is None and replicas:
+                raise InvalidRequestError(
+                    f"{name!r} has engines outside alone. Deploy a model under this name to give it replicas here."
+                )
+            after = structs.replace(before, replicas=replicas, updated_at=time.time())
+            await self._store.put_deployment(after, _spec(after))
+            return after
+
+    async def activate(self, name: str, weights: Weights, generation: int, *, surge: bool) -> None:
+        """Make `weights` those that replicas load; with another `generation` those that run are replaced.
+
+        With `surge` they stay until the new ones are ready. Twice is once.
+        """
+        async with self._changing:
+            before = await self.get(name)
+            if (before.revision, before.generation) == (weights.revision, generation):
+                return
+            after = structs.replace(
+                before,
+                revision=weights.revision,
+                weights_path=weights.path,
+                generation=generation,
+                surge=surge,
+                updated_at=time.time(),
             )
-        after = structs.replace(before, replicas=replicas, updated_at=time.time())
-        await self._store.put_deployment(after, _spec(after))
-        return after
+            await self._store.put_deployment(after, _spec(after))
 
     async def delete(self, name: str) -> None:
-        await self.get(name)
-        await self._store.delete_deployment(name)
+        async with self._changing:
+            await self.get(name)
+            await self._store.delete_deployment(name)
 
-    async def _weights(self, wish: DeploymentWish) -> Model | None:
+    async def _weights(self, wish: DeploymentWish) -> Revision | None:
         model = wish.model
-        if wish.engine is not EngineKind.VLLM:
+        if wish.engine is None or (wish.engine is EngineKind.SIMULATED and model is None):
             return None
         if model is None:
             raise InvalidRequestError("Say which model of the library to deploy: `roundhouse model list` shows them.")
         found = (await self._store.models()).get(model)
         if found is None:
             raise NotFoundError(f"The library has no model {model!r}. `roundhouse model import` brings one in.")
-        if found.state is not ModelState.READY:
-            why = found.reason or f"it is {found.state.value}"
-            raise ConflictError(f"Model {model!r} cannot be deployed yet: {why}", code="model_not_ready")
-        if wish.revision is None or wish.revision == found.revision:
-            return found
-        for revision in found.revisions:
-            if revision.digest == wish.revision and revision.state is ModelState.READY:
-                return standing_for(found, revision)
-        raise NotFoundError(f"Model {model!r} has no ready revision {wish.revision}.")
+        if wish.revision is None:
+            if found.standing is None:
+                why = found.reason or f"it is {found.state.value}"
+                raise ConflictError(f"Model {model!r} cannot be deployed yet: {why}", code="model_not_ready")
+            return found.standing
+        revision = found.find(wish.revision)
+        if revision is None or revision.state is not ModelState.READY:
+            raise NotFoundError(f"Model {model!r} has no ready revision {wish.revision}.")
+        return revision
 
 
 def _check(wish: DeploymentWish, engine_args: Iterable[str]) -> None:
@@ -134,10 +174,10 @@ def _without_weights(engine: EngineKind | None) -> str:
     return "external" if engine is None else engine.value
 
 
-def _generation(before: Deployment | None, weights: Model | None) -> int:
+def _generation(before: Deployment | None, weights: Revision | None) -> int:
     if before is None:
         return 1
-    changed = weights is not None and (weights.revision, weights.path) != (before.revision, before.weights_path)
+    changed = weights is not None and (weights.digest, weights.path) != (before.revision, before.weights_path)
     return before.generation + changed
 
 

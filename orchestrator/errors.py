@@ -6,6 +6,7 @@ RoundhouseError
 ├── InvalidRequestError  422  what was asked for cannot be
 ├── AccessDeniedError    401/403
 ├── ModelRejectedError        the weights cannot be served
+├── SwapFailedError           the old weights are still served
 ├── SourceUnavailableError    the place they come from cannot be reached
 ├── StoreUnavailableError 503
 └── HostError                 this machine cannot run it (port, lock, memory, a process that died)
@@ -52,6 +53,10 @@ class AccessDeniedError(RoundhouseError):
 class ModelRejectedError(RoundhouseError):
     status = 422
     code = "model_rejected"
+
+
+class SwapFailedError(RoundhouseError):
+    code = "swap_failed"
 
 
 class SourceUnavailableError(RoundhouseError):

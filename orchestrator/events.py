@@ -42,6 +42,23 @@ class Changes:
             self._listeners.discard(event)
 
 
+class Paced:
+    """Calls `call` at most every `every_s`, and once more after the last wish."""
+
+    def __init__(self, call: Callable[[], None], every_s: float) -> None:
+        self._call = call
+        self._every_s = every_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._every_s, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._call()
+
+
 async def event_stream(changes: Changes, snapshot: Callable[[], Awaitable[Snapshot | None]]) -> AsyncIterator[bytes]:
     """Server-sent events: one event per list that differs from what this listener was sent last.
 

@@ -160,6 +160,7 @@ class ReconcileLoop:
             endpoints=endpoints,
             failures=await self._store.failures(deployments),
             nodes=self._nodes,
+            hosts=await self._store.hosts(),
         )
 
     async def _measure_starts(self, endpoints: tuple[Endpoint, ...]) -> None:

@@ -13,17 +13,20 @@ from orchestrator.api.context import Context
 from orchestrator.cluster import RayCluster
 from orchestrator.deployments import Deployments
 from orchestrator.errors import RoundhouseError
-from orchestrator.events import Changes
+from orchestrator.events import Changes, Paced
 from orchestrator.host.devices import best_device
 from orchestrator.host.home import Home
-from orchestrator.library.library import Library
+from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
+from orchestrator.replica_orders import HttpReplicaOrders
 from orchestrator.settings import Settings
 from orchestrator.store import Store
+from orchestrator.swaps import Swaps
 
 _SWEEP_EVERY_S = 3600.0
+_TELL_UPLOADS_EVERY_S = 0.5
 
 
 async def serve(settings: Settings) -> None:
@@ -36,15 +39,19 @@ async def serve(settings: Settings) -> None:
         accounts = Accounts(store, home.admin_key)
         await accounts.ensure_admin_key()
         records = ModelRecords(store, changes)
-        library = Library(records, home.models, best_device)
-        revisions = Revisions(home.library, records, best_device)
+        revisions = Revisions(home.library, records, uploads_changed=Paced(changes.notify, _TELL_UPLOADS_EVERY_S))
+        imports = Imports(records, home.library / "imports", revisions, best_device)
         deployments = Deployments(store)
         await deployments.renew()
         loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
-        context = Context(settings, store, accounts, deployments, library, revisions, loop, changes, time.time())
-        await library.resume()
+        orders = HttpReplicaOrders()
+        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed.nodes, changes)
+        context = Context(
+            settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes, time.time()
+        )
         await revisions.start()
-        parts = [_serve_http(context, settings.port), loop.run(), _sweep(accounts, revisions)]
+        await imports.resume()
+        parts = [_serve_http(context, settings.port), loop.run(), swaps.run(), _sweep(accounts, revisions)]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             # A part that ends takes the process with it, which `up` then starts afresh: none may be missing unnoticed.
@@ -55,7 +62,8 @@ async def serve(settings: Settings) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await library.stop()
+            await orders.close()
+            await imports.stop()
             await revisions.stop()
             await asyncio.to_thread(cluster.disconnect)
 

@@ -12,6 +12,7 @@ from orchestrator.types import (
     Action,
     Deployment,
     DesiredState,
+    ObservedApplication,
     ObservedState,
     ScaleApplication,
     StartApplication,
@@ -20,6 +21,8 @@ from orchestrator.types import (
 from replicas.types import ReplicaState
 
 _GOING = "DELETING"
+_OF = "~"
+"""Between a deployment's name and its spec's digest in the name of a Serve application; in no deployment's name."""
 _GAVE_UP = "DEPLOY_FAILED"
 
 
@@ -45,15 +48,26 @@ def spec_digest(deployment: Deployment) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:8]
 
 
+def application_name(deployment: str, digest: str) -> str:
+    """Each spec of a deployment has an application of its own, so that two can run side by side."""
+    return f"{deployment}{_OF}{digest}"
+
+
+def deployment_and_digest(application: str) -> tuple[str, str]:
+    """What the name of an application says."""
+    name, _, digest = application.partition(_OF)
+    return name, digest
+
+
 def plan(desired: DesiredState, observed: ObservedState, now: float) -> tuple[Action, ...]:
     """The actions that bring `observed` to `desired`, stops first so that they free what starts need.
 
     `now` (Unix seconds) is there for rules with time in them; today's rules have none.
     """
     stops = [
-        StopApplication(name=name, reason="no longer deployed")
-        for name, application in observed.applications.items()
-        if name not in desired.deployments and application.status != _GOING
+        StopApplication(name=application.name, reason=reason)
+        for application in observed.applications.values()
+        if application.status != _GOING and (reason := _superfluous(application, desired, observed))
     ]
     changes = [
         action
@@ -63,13 +77,38 @@ def plan(desired: DesiredState, observed: ObservedState, now: float) -> tuple[Ac
     return (*stops, *changes)
 
 
-def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
-    application = observed.applications.get(deployment.name)
+def _superfluous(application: ObservedApplication, desired: DesiredState, observed: ObservedState) -> str:
+    """Why an application is not wanted any more, or nothing."""
+    deployment = desired.deployments.get(application.deployment)
+    if deployment is None:
+        return "no longer deployed"
+    if application.spec_digest == spec_digest(deployment):
+        return ""
+    if deployment.surge and deployment.replicas and not _is_carried(deployment, observed):
+        return ""
+    return "its settings changed"
+
+
+def _is_carried(deployment: Deployment, observed: ObservedState) -> bool:
+    """Whether as many replicas of the newest spec are ready as there shall be."""
     digest = spec_digest(deployment)
+    ready = sum(
+        endpoint.deployment == deployment.name
+        and endpoint.spec_digest == digest
+        and endpoint.state is ReplicaState.READY
+        for endpoint in observed.endpoints
+    )
+    return ready >= deployment.replicas
+
+
+def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
+    digest = spec_digest(deployment)
+    name = application_name(deployment.name, digest)
+    application = observed.applications.get(name)
     if is_hopeless(deployment, observed):
         if application is None or application.status == _GOING:
             return None
-        return StopApplication(name=deployment.name, reason="its replicas say that trying again cannot help")
+        return StopApplication(name=name, reason="its replicas say that trying again cannot help")
     if application is None:
         if deployment.replicas == 0:
             return None
@@ -77,16 +116,13 @@ def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
     if application.status == _GOING:
         return None  # the name is free again in a later tick
     if deployment.replicas == 0:
-        return StopApplication(name=deployment.name, reason="scaled to zero")
+        return StopApplication(name=name, reason="scaled to zero")
     if application.status == _GAVE_UP and deployment.name not in observed.failures:
         # Deployed again, or the reason has aged out: Serve tries again only from a new application.
-        return StopApplication(name=deployment.name, reason="Serve gave up on it; it is started afresh")
-    if application.spec_digest != digest:
-        return StartApplication(deployment=deployment, spec_digest=digest, reason="its settings changed")
+        return StopApplication(name=name, reason="Serve gave up on it; it is started afresh")
     if application.target_replicas != deployment.replicas:
         return ScaleApplication(
-            name=deployment.name,
-            spec_digest=digest,
+            name=name,
             replicas=deployment.replicas,
             reason=f"{application.target_replicas} → {deployment.replicas} replicas",
         )

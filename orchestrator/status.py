@@ -1,6 +1,6 @@
 """What people and clients are told of a deployment. PURE."""
 
-from orchestrator.reconcile import spec_digest
+from orchestrator.reconcile import application_name, spec_digest
 from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedState
 from replicas.types import Endpoint, EngineKind, ReplicaState
 from router.types import CatalogEntry, ModelStatus
@@ -11,6 +11,7 @@ _STATUS_OF = {
     DeploymentState.STARTING: ModelStatus.STARTING,
     DeploymentState.READY: ModelStatus.READY,
     DeploymentState.DEGRADED: ModelStatus.READY,
+    DeploymentState.SWAPPING: ModelStatus.SWAPPING,
     DeploymentState.STOPPED: ModelStatus.STOPPED,
     DeploymentState.FAILED: ModelStatus.FAILED,
 }
@@ -29,7 +30,8 @@ def describe(deployment: Deployment, observed: ObservedState, start_s: float | N
     ]
     ready = sum(endpoint.state is ReplicaState.READY for endpoint in mine)
     starting = [endpoint for endpoint in mine if endpoint.state is ReplicaState.STARTING]
-    state, reason = _state_and_reason(deployment, observed, ready, starting)
+    swapping = [endpoint for endpoint in mine if endpoint.state is ReplicaState.CORDONED]
+    state, reason = _state_and_reason(deployment, observed, ready, starting, swapping)
     eta_s = None
     if state is DeploymentState.STARTING:
         expected_s = start_s if start_s is not None else _DEFAULT_START_S[deployment.engine]
@@ -48,21 +50,21 @@ def describe(deployment: Deployment, observed: ObservedState, start_s: float | N
 
 
 def _state_and_reason(
-    deployment: Deployment, observed: ObservedState, ready: int, starting: list[Endpoint]
+    deployment: Deployment, observed: ObservedState, ready: int, starting: list[Endpoint], swapping: list[Endpoint]
 ) -> tuple[DeploymentState, str]:
     """Ordered early returns: what serves comes first, then what failed, then what is on its way."""
     wanted = deployment.replicas
-    if wanted == 0 and deployment.external:
-        return DeploymentState.READY, f"served outside by {_urls(deployment)}"
     if wanted == 0:
-        return DeploymentState.STOPPED, "scaled to zero; scale it up to serve it"
+        return _without_replicas(deployment)
     if ready >= wanted:
         return DeploymentState.READY, f"{ready} of {wanted} replicas ready"
     failure = observed.failures.get(deployment.name)
     if failure is not None and failure.spec_digest != spec_digest(deployment):
         failure = None  # of what was wanted before
-    application = observed.applications.get(deployment.name)
+    application = observed.applications.get(application_name(deployment.name, spec_digest(deployment)))
     gave_up = application is not None and application.status == "DEPLOY_FAILED"
+    if swapping and not ready:
+        return DeploymentState.SWAPPING, _swap_in_words(swapping[0])
     if ready:
         why = f": {failure.reason}" if failure else ""
         return DeploymentState.DEGRADED, f"{ready} of {wanted} replicas ready{why}"
@@ -76,6 +78,17 @@ def _state_and_reason(
     if shortage:
         return DeploymentState.STARTING, shortage
     return DeploymentState.STARTING, "waiting for Ray to start the replica"
+
+
+def _without_replicas(deployment: Deployment) -> tuple[DeploymentState, str]:
+    if deployment.external:
+        return DeploymentState.READY, f"served outside by {_urls(deployment)}"
+    return DeploymentState.STOPPED, "scaled to zero; scale it up to serve it"
+
+
+def _swap_in_words(endpoint: Endpoint) -> str:
+    told = endpoint.swap.detail if endpoint.swap else ""
+    return f"other weights are being loaded, requests wait{f' ({told.lower()})' if told else ''}"
 
 
 def _shortage(deployment: Deployment, observed: ObservedState) -> str:
@@ -105,6 +118,12 @@ def _urls(deployment: Deployment) -> str:
     return ", ".join(engine.url for engine in deployment.external)
 
 
+def _made_for(deployment: Deployment, model: Model | None) -> int | None:
+    """The context length in tokens that the weights were made for."""
+    revision = model.find(deployment.revision) if model else None
+    return revision.facts.max_model_len if revision and revision.facts else None
+
+
 def catalog_entry(deployment: Deployment, status: DeploymentStatus, model: Model | None) -> CatalogEntry:
     """What routers and clients are told of this deployment.
 
@@ -112,7 +131,7 @@ def catalog_entry(deployment: Deployment, status: DeploymentStatus, model: Model
     tell clients that the model is ready only while somebody answers.
     """
     simulated = deployment.engine is EngineKind.SIMULATED
-    context = status.max_model_len or (model.max_model_len if model else None)
+    context = status.max_model_len or _made_for(deployment, model)
     return CatalogEntry(
         name=deployment.name,
         created=int(deployment.created_at),

@@ -11,7 +11,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from orchestrator.errors import StoreUnavailableError
-from orchestrator.types import DEPLOYMENTS_KEY, LOGIN_TOKEN_PREFIX, MODELS_KEY, START_TIMES_KEY, Deployment, Model
+from orchestrator.types import (
+    DEPLOYMENTS_KEY,
+    LOGIN_TOKEN_PREFIX,
+    MODELS_KEY,
+    START_TIMES_KEY,
+    SWAPS_KEY,
+    Deployment,
+    Model,
+    Swap,
+)
+from replicas.host_types import HOST_ADDRESSES_KEY, HostRecord, host_key
 from replicas.types import (
     CHANGES_CHANNEL,
     ENDPOINT_IDS_KEY,
@@ -81,16 +91,29 @@ class Store:
         await self._transaction(
             ("HDEL", DEPLOYMENTS_KEY, name),
             ("HDEL", CATALOG_KEY, name),
+            ("HDEL", SWAPS_KEY, name),
             ("DEL", failure_key(name)),
             _forget_spec(name),
             ("PUBLISH", CHANGES_CHANNEL, "catalog"),
         )
+
+    async def swaps(self) -> dict[str, tuple[Swap, ...]]:
+        """The journal: each deployment's last swaps, oldest first."""
+        raw = cast("dict[bytes, bytes]", await self._call("HGETALL", SWAPS_KEY))
+        return {name.decode(): msgspec.json.decode(value, type=tuple[Swap, ...]) for name, value in raw.items()}
+
+    async def put_swaps(self, name: str, swaps: tuple[Swap, ...]) -> None:
+        await self._call("HSET", SWAPS_KEY, name, msgspec.json.encode(swaps))
 
     # What replicas report
 
     async def endpoints(self) -> tuple[Endpoint, ...]:
         """Replicas whose lease holds. Ids of ended leases are swept from the index on the way."""
         return await self._leased(ENDPOINT_IDS_KEY, endpoint_key, Endpoint)
+
+    async def hosts(self) -> tuple[HostRecord, ...]:
+        """Hosts whose lease holds. Addresses of ended leases are swept from the index on the way."""
+        return await self._leased(HOST_ADDRESSES_KEY, host_key, HostRecord)
 
     async def failures(self, deployments: Iterable[str]) -> dict[str, ReplicaFailure]:
         names = list(deployments)

@@ -9,11 +9,15 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from orchestrator.library.verification.facts import ModelFacts
+from replicas.host_types import HostRecord
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, SimulationSettings
 from router.types import ExternalEngine, RoutingSettings
 
 MODELS_KEY = "roundhouse:models"
 DEPLOYMENTS_KEY = "roundhouse:deployments"
+SWAPS_KEY = "roundhouse:swaps"
+"""Hash: deployment name -> its last swaps, oldest first: the journal."""
 LOGIN_TOKEN_PREFIX = "roundhouse:login:"  # noqa: S105 - a key's name
 START_TIMES_KEY = "roundhouse:start-times"
 """Hash: deployment name -> seconds that its last start took."""
@@ -38,46 +42,84 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Revision(Struct, frozen=True, kw_only=True):
-    """Weights of a model that were uploaded, from the moment at which all of them were here. Immutable once ready."""
+    """Weights of a model, from the moment at which all of them were here. Immutable once ready."""
 
     digest: str
     """`sha256:` digest of the manifest."""
-    upload_id: str
+    arrival: str
+    """Id of the upload or import that brought it."""
+    source: str
+    """Where it came from: `upload`, `builtin:…`, `hf:ID@COMMIT`, `modelscope:ID@COMMIT`, `s3://…`, a path."""
     state: ModelState
     reason: str = ""
     """Why it was rejected, and what to do."""
     author: str = ""
     notes: str = ""
     created_at: float
-    path: str = ""
-    """Empty until it is ready, as is what follows."""
     size_bytes: int = 0
-    architecture: str = ""
-    max_model_len: int | None = None
-    warnings: tuple[str, ...] = ()
+    path: str = ""
+    """Folder on the orchestrator's host; empty until it is ready."""
+    facts: ModelFacts | None = None
+    """None until it is ready."""
+
+
+class Import(Struct, frozen=True, kw_only=True):
+    """Weights on their way in from elsewhere."""
+
+    id: str
+    source: str
+    """As it was asked for; a revision's says which commit it turned out to be."""
+    author: str = ""
+    notes: str = ""
+    link: bool = False
+    """Share a folder's files instead of copying them, where the file system can."""
+    even_if_too_large: bool = False
+    """Fetch also what no machine here can serve."""
+    progress: Progress
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """A name in the library and the revision that it stands for now."""
+    """A name in the library, its revisions, and the one that it stands for."""
 
     name: str
-    source: str
-    """Where the weights come from: `builtin:…`, `hf:ID`, `modelscope:ID`, a folder's path, or `upload`."""
-    state: ModelState
-    reason: str = ""
-    """Why it was rejected, and what to do."""
-    revision: str = ""
-    """`sha256:` digest of the manifest; empty until verified."""
-    path: str = ""
-    size_bytes: int = 0
-    architecture: str = ""
-    max_model_len: int | None = None
-    """Context length that the weights were made for, in tokens."""
     created_at: float
-    progress: Progress | None = None
     description: str = ""
+    tags: tuple[str, ...] = ()
+    licence: str = ""
+    task: str = ""
+    """What an admin says that it is for; empty: what the architecture tells."""
+    revision: str = ""
+    """Digest of the revision that it stands for: what is deployed when nobody names one. Empty if there is none."""
     revisions: tuple[Revision, ...] = ()
-    """That were uploaded, oldest first. The model stands for the newest that is ready."""
+    """Oldest first."""
+    importing: Import | None = None
+    failure: str = ""
+    """Why the last import ended without a revision, and what to do."""
+
+    @property
+    def standing(self) -> Revision | None:
+        """The revision that it stands for."""
+        return self.find(self.revision) if self.revision else None
+
+    def find(self, digest: str) -> Revision | None:
+        """The revision of that digest, in whatever state."""
+        return next((each for each in self.revisions if each.digest == digest), None)
+
+    @property
+    def state(self) -> ModelState:
+        if self.standing is not None:
+            return ModelState.READY
+        if any(each.state is ModelState.VERIFYING for each in self.revisions):
+            return ModelState.VERIFYING
+        return ModelState.REJECTED if self.importing is None else ModelState.RECEIVING
+
+    @property
+    def reason(self) -> str:
+        """Why it is rejected, or why the last import of one that is ready came to nothing."""
+        if self.failure or self.state is not ModelState.REJECTED:
+            return self.failure
+        last = next((each.reason for each in reversed(self.revisions) if each.reason), "")
+        return last or "Its revision was removed. Push or import it again."
 
 
 class DeploymentWish(Struct, frozen=True, kw_only=True):
@@ -112,6 +154,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     weights_path: str = ""
     generation: int = 1
     """Raised when replicas must be replaced to follow a change."""
+    surge: bool = False
+    """Replicas of the generation before stay until those of this one are ready."""
     replicas: int = 1
     gpus_per_replica: float = 0.0
     cpus_per_replica: float = 1
@@ -127,6 +171,107 @@ class Deployment(Struct, frozen=True, kw_only=True):
     updated_at: float
 
 
+class SwapStrategy(StrEnum):
+    IN_PLACE = "in-place"
+    """Each replica reloads its weights, one after the other; requests wait or go to the others meanwhile."""
+    SURGE = "surge"
+    """New replicas start beside the old ones, which end once the new ones are ready."""
+    RESTART = "restart"
+    """Replicas end and start again with the new weights; requests wait."""
+
+
+class SwapStep(StrEnum):
+    QUEUED = "queued"
+    """Another swap of the deployment goes first."""
+    PREPARING = "preparing"
+    """The new files are fetched and read; nothing is cordoned."""
+    FIRST = "first"
+    """One replica swaps. Until it has proved the new weights, the old ones are what the deployment serves."""
+    ROLLING = "rolling"
+    """The new weights are proved and active; the other replicas follow."""
+    RESTARTING = "restarting"
+    """New replicas start, beside the old ones or in their place."""
+    UNDOING = "undoing"
+    """The new weights did not start; replicas start again with the old ones."""
+    DONE = "done"
+    FAILED = "failed"
+    """The old weights are active."""
+
+
+class Weights(Struct, frozen=True):
+    """A revision, and where it is."""
+
+    revision: str
+    path: str
+
+
+class Swap(Struct, frozen=True, kw_only=True):
+    """One change of a deployment's weights: an entry of the journal, written before each step is taken."""
+
+    id: str
+    deployment: str
+    before: Weights
+    after: Weights
+    strategy: SwapStrategy
+    why: str
+    """Why this strategy, in words for a person."""
+    asked: SwapStrategy | None = None
+    """The one that was asked for; None leaves it to what is possible."""
+    generation: int = 1
+    """Of the deployment before the swap."""
+    deadline_s: float = 60.0
+    """How long requests in flight may take to end in each replica."""
+    by: str = ""
+    """Name of the key that asked for it."""
+    step: SwapStep = SwapStep.PREPARING
+    detail: str = ""
+    """What is going on, in words for a person."""
+    reason: str = ""
+    """Why it failed, and what to do."""
+    replica: str = ""
+    """That is swapping now."""
+    missing_since: float | None = None
+    """Since when that one is not seen any more."""
+    started_at: float
+    step_since: float
+    ended_at: float | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.ended_at is None
+
+
+class PrepareReplica(Struct, frozen=True, tag=True):
+    """Have a replica fetch and read the new weights."""
+
+    replica_id: str
+
+
+class SwapReplica(Struct, frozen=True, tag=True):
+    """Have a replica serve the new weights."""
+
+    replica_id: str
+
+
+class EndReplica(Struct, frozen=True, tag=True):
+    """Have a replica end, so that it starts again with the weights that are active."""
+
+    replica_id: str
+
+
+class Activate(Struct, frozen=True, tag=True):
+    """Make weights those that the deployment serves and new replicas load."""
+
+    weights: Weights
+    generation: int
+    """Of the deployment from then on: with another one than before, replicas are replaced."""
+    surge: bool = False
+    """Those that run stay until the new ones are ready."""
+
+
+SwapAction = PrepareReplica | SwapReplica | EndReplica | Activate
+
+
 class DesiredState(Struct, frozen=True, kw_only=True):
     deployments: Mapping[str, Deployment]
 
@@ -135,8 +280,9 @@ class ObservedApplication(Struct, frozen=True, kw_only=True):
     """One Ray Serve application, as `serve.status()` tells it."""
 
     name: str
+    deployment: str
     spec_digest: str
-    """Read off the Serve deployment's name; empty while Serve has none to show."""
+    """Both read off the name."""
     target_replicas: int
     status: str
     """Serve's word: DEPLOYING, RUNNING, DEPLOY_FAILED, UNHEALTHY, DELETING."""
@@ -161,6 +307,8 @@ class ObservedState(Struct, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...] = ()
     failures: Mapping[str, ReplicaFailure] = field(default_factory=dict)
     nodes: tuple[ObservedNode, ...] = ()
+    hosts: tuple[HostRecord, ...] = ()
+    """What the processes of hosts tell: weights, disks, GPUs."""
 
 
 class StartApplication(Struct, frozen=True, kw_only=True, tag=True):
@@ -173,13 +321,14 @@ class StartApplication(Struct, frozen=True, kw_only=True, tag=True):
 
 class ScaleApplication(Struct, frozen=True, kw_only=True, tag=True):
     name: str
-    spec_digest: str
+    """Of the application, which names deployment and spec."""
     replicas: int
     reason: str
 
 
 class StopApplication(Struct, frozen=True, kw_only=True, tag=True):
     name: str
+    """Of the application, as in `ScaleApplication`."""
     reason: str
 
 
@@ -191,6 +340,8 @@ class DeploymentState(StrEnum):
     READY = "ready"
     DEGRADED = "degraded"
     """Some replicas are ready, fewer than wanted."""
+    SWAPPING = "swapping"
+    """No replica takes requests while weights are swapped: they wait."""
     STOPPED = "stopped"
     FAILED = "failed"
 

@@ -4,25 +4,36 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
+from orchestrator.api.model_schemas import ModelView, ProgressView, RevisionView
+from orchestrator.api.node_schemas import FetchRefusalView, FetchView, GpuView, NodeView, NodeWeightsView
 from orchestrator.api.schemas import (
     CatalogView,
     DeploymentView,
     ExternalView,
     KeyView,
     ModelLoadView,
-    ModelView,
-    NodeView,
     PriorityName,
-    ProgressView,
     ReplicaView,
-    RevisionView,
     Routing,
 )
+from orchestrator.api.swap_schemas import SwapView
 from orchestrator.status import reason_for_admins
-from orchestrator.types import Deployment, DeploymentState, DeploymentStatus, Model, ObservedNode, Progress, Revision
+from orchestrator.types import (
+    Deployment,
+    DeploymentState,
+    DeploymentStatus,
+    Model,
+    ObservedNode,
+    ObservedState,
+    Progress,
+    Revision,
+    Swap,
+)
+from replicas.host_types import FetchProgress, HostRecord
 from replicas.types import Endpoint
 from router.types import CatalogEntry, Credential, ExternalEngine, ModelLoad, Priority
 
+_DISK_STEP_BYTES = 64 * 2**20
 _UNSEEN = DeploymentStatus(
     state=DeploymentState.STARTING, reason="just deployed", ready_replicas=0, starting_replicas=0
 )
@@ -31,35 +42,45 @@ _PRIORITY_NAMES: dict[Priority, PriorityName] = {Priority.LOW: "low", Priority.N
 
 def model_view(model: Model, deployments: Iterable[Deployment]) -> ModelView:
     serving = [each for each in deployments if each.model == model.name]
+    revision = model.standing or (model.revisions[-1] if model.revisions else None)
+    facts = revision.facts if revision else None
     return ModelView(
         name=model.name,
-        source=model.source,
+        source=model.importing.source if model.importing else revision.source if revision else "",
         state=model.state.value,
         reason=model.reason,
         revision=model.revision,
-        size_bytes=model.size_bytes,
-        architecture=model.architecture,
-        max_model_len=model.max_model_len,
+        size_bytes=revision.size_bytes if revision else 0,
+        architecture=facts.architecture if facts else "",
+        max_model_len=facts.max_model_len if facts else None,
         created_at=model.created_at,
-        progress=progress_view(model.progress) if model.progress else None,
+        progress=progress_view(model.importing.progress) if model.importing else None,
         description=model.description,
+        tags=list(model.tags),
+        licence=model.licence,
+        task=model.task or (facts.task if facts else ""),
         deployments=[each.name for each in serving],
         revisions=[revision_view(each, serving) for each in model.revisions],
     )
 
 
 def revision_view(revision: Revision, serving: Iterable[Deployment]) -> RevisionView:
+    facts = revision.facts
     return RevisionView(
         digest=revision.digest,
         state=revision.state.value,
         reason=revision.reason,
+        source=revision.source,
         author=revision.author,
         notes=revision.notes,
         created_at=revision.created_at,
         size_bytes=revision.size_bytes,
-        architecture=revision.architecture,
-        max_model_len=revision.max_model_len,
-        warnings=list(revision.warnings),
+        architecture=facts.architecture if facts else "",
+        max_model_len=facts.max_model_len if facts else None,
+        parameters=facts.parameters if facts else None,
+        dtype=facts.dtype if facts else "",
+        quantization=facts.quantization if facts else "",
+        warnings=list(facts.warnings) if facts else [],
         deployments=[each.name for each in serving if each.revision == revision.digest],
     )
 
@@ -122,6 +143,25 @@ def load_view(model: str, load: ModelLoad) -> ModelLoadView:
     )
 
 
+def swap_view(swap: Swap) -> SwapView:
+    return SwapView(
+        id=swap.id,
+        deployment=swap.deployment,
+        from_revision=swap.before.revision,
+        to_revision=swap.after.revision,
+        strategy=swap.strategy.value,
+        why=swap.why,
+        step=swap.step.value,
+        detail=swap.detail,
+        reason=swap.reason,
+        replica=swap.replica,
+        by=swap.by,
+        active=swap.active,
+        started_at=swap.started_at,
+        ended_at=swap.ended_at,
+    )
+
+
 def replica_view(endpoint: Endpoint) -> ReplicaView:
     return ReplicaView(
         id=endpoint.replica_id,
@@ -144,8 +184,42 @@ def replica_view(endpoint: Endpoint) -> ReplicaView:
     )
 
 
-def node_view(node: ObservedNode) -> NodeView:
-    return NodeView(**{name: getattr(node, name) for name in NodeView.model_fields})
+def node_views(observed: ObservedState) -> list[NodeView]:
+    hosts = {host.address: host for host in observed.hosts}
+    return [_node_view(node, hosts.get(node.address)) for node in observed.nodes]
+
+
+def _node_view(node: ObservedNode, host: HostRecord | None) -> NodeView:
+    return NodeView(
+        **structs.asdict(node),
+        gpu_devices=[GpuView(**structs.asdict(gpu)) for gpu in host.gpus] if host else [],
+        weights=_weights_view(host) if host else None,
+    )
+
+
+def _weights_view(host: HostRecord) -> NodeWeightsView:
+    return NodeWeightsView(
+        library=host.is_library,
+        revisions=list(host.revisions),
+        used_bytes=host.used_bytes,
+        limit_bytes=host.limit_bytes,
+        # It changes all the time, and a page need not be told of each change.
+        disk_free_bytes=host.disk_free_bytes // _DISK_STEP_BYTES * _DISK_STEP_BYTES,
+        fetches=[_fetch_view(fetch) for fetch in host.fetches],
+        refusals=[FetchRefusalView(revision=each.revision, reason=each.message, at=each.at) for each in host.refusals],
+    )
+
+
+def _fetch_view(fetch: FetchProgress) -> FetchView:
+    left_bytes = fetch.total_bytes - fetch.done_bytes
+    return FetchView(
+        revision=fetch.revision,
+        done_bytes=fetch.done_bytes,
+        total_bytes=fetch.total_bytes,
+        bytes_per_s=round(fetch.bytes_per_s),
+        eta_s=round(left_bytes / fetch.bytes_per_s, 1) if fetch.bytes_per_s else None,
+        sources=list(fetch.sources),
+    )
 
 
 def key_view(credential: Credential) -> KeyView:

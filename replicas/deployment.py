@@ -72,15 +72,13 @@ async def _exit_when_condemned(life: ReplicaLife) -> None:
     os._exit(1)
 
 
-def serve_deployment_name(spec_digest: str) -> str:
-    """Name of the Serve deployment that runs the spec with this digest: what `serve.status()` shows as applied."""
-    return f"replica-{spec_digest[:8]}"
+SERVE_DEPLOYMENT = "replica"
+"""Name of the one Serve deployment in each application."""
 
 
 def replica_application(
     deployment: str,
     *,
-    spec_digest: str,
     num_replicas: int,
     num_cpus: float,
     num_gpus: float,
@@ -95,7 +93,7 @@ def replica_application(
     options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": dict(resources or {})}
     return serve.deployment(
         Replica,
-        name=serve_deployment_name(spec_digest),
+        name=SERVE_DEPLOYMENT,
         num_replicas=num_replicas,
         ray_actor_options=options,
         max_constructor_retry_count=CONSTRUCTOR_TRIES,

@@ -1,6 +1,7 @@
 """What a replica needs of an inference engine, whatever makes the tokens."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from starlette.types import ASGIApp
@@ -44,6 +45,22 @@ class Engine(Protocol):
         """Generate one token. Raises `EngineUnhealthyError` when the engine is dead.
 
         Waits as long as the engine hangs; the caller keeps the time.
+        """
+        ...
+
+    async def prepare_swap(self, folder: Path) -> None:
+        """Do all of a swap that can be done while requests run: read the files, know what they must turn into.
+
+        Raises `SwapRefusedError`.
+        """
+        ...
+
+    async def swap(self, folder: Path, revision: str) -> float:
+        """Serve the weights in `folder`, which was prepared, from now on. Requests that still run are aborted.
+
+        Returns once the engine has proved that it holds them, with the seconds that the load alone took. Raises
+        `SwapFailedError` when the old weights are back, and `EngineUnhealthyError` when nothing is known of what it
+        holds.
         """
         ...
 

@@ -5,7 +5,9 @@ ReplicaError
 ├── StoreUnavailableError   the store did not answer in time
 ├── SpecMissingError    nobody wants this deployment (any more)
 ├── EngineStartError    the engine cannot serve these weights (with `permanent`)
-└── EngineUnhealthyError    a running engine is dead or hangs
+├── EngineUnhealthyError    a running engine is dead or hangs
+├── SwapRefusedError    these weights cannot be swapped in place; nothing was touched
+└── SwapFailedError     a swap was undone; the old weights are back
 """
 
 
@@ -53,3 +55,11 @@ def _engine_start_error(reason: str, permanent: bool) -> EngineStartError:
 
 class EngineUnhealthyError(ReplicaError):
     """The engine is dead, or a canary generation took too long."""
+
+
+class SwapRefusedError(ReplicaError):
+    """The engine cannot take these weights in place. It serves on."""
+
+
+class SwapFailedError(ReplicaError):
+    """The new weights did not prove themselves. The old ones are back and proved."""

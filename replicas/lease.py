@@ -1,4 +1,4 @@
-"""What a replica tells the store: its endpoint under a lease, and why it failed. The only file that imports redis.
+"""What a replica tells the store: its endpoint under a lease, and why it failed.
 
 Lease: the record lives `LEASE_S` seconds and is renewed each `HEARTBEAT_S`. A replica that dies without a word is
 gone from the store after at most `LEASE_S`.
@@ -11,75 +11,29 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec.structs import replace
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from replicas.errors import SpecMissingError, StoreUnavailableError
-from replicas.types import (
-    CHANGES_CHANNEL,
-    ENDPOINT_IDS_KEY,
-    Endpoint,
-    EngineLoad,
-    ReplicaFailure,
-    ReplicaSpec,
-    endpoint_key,
-    failure_key,
-    spec_key,
+from replicas.errors import StoreUnavailableError
+from replicas.host_types import HostRecord
+from replicas.store import (
+    STORE_ERRORS,
+    Store,
+    fetch_host,
+    fetch_spec,
+    open_store,
+    publish_endpoint,
+    record_failure,
+    withdraw_endpoint,
 )
+from replicas.types import Endpoint, EngineLoad, ReplicaFailure, ReplicaSpec
 
-LEASE_S = 10.0
 HEARTBEAT_S = 1.0
-FAILURE_KEPT_S = 3600
-_STORE_TIMEOUT_S = 3.0
 _RETRY_S = 0.5
 _log = logging.getLogger(__name__)
-_STORE_ERRORS = (RedisError, OSError, TimeoutError)
 T = TypeVar("T")
 
 Vitals = Callable[[], tuple[dict[str, int], EngineLoad]]
 """Requests in flight by the id of their router and the engine's load, now. Called from the lease's thread."""
-
-
-def open_store(url: str) -> "Redis":
-    """A client of the store; connects at its first command. `url`: redis://, rediss:// or unix://."""
-    return Redis.from_url(url, socket_timeout=_STORE_TIMEOUT_S, socket_connect_timeout=_STORE_TIMEOUT_S)
-
-
-async def fetch_spec(store: "Redis", deployment: str) -> ReplicaSpec:
-    """What `deployment` must serve now. Raises `SpecMissingError`; store errors come as redis raises them."""
-    record = await store.get(spec_key(deployment))
-    if record is None:
-        raise SpecMissingError(deployment)
-    return msgspec.json.decode(record, type=ReplicaSpec)
-
-
-async def publish_endpoint(store: "Redis", endpoint: Endpoint, *, announce: bool) -> None:
-    """Write `endpoint` and renew its lease. Routers are told if `announce`, or if the store had forgotten it."""
-    async with store.pipeline(transaction=True) as pipe:
-        pipe.set(endpoint_key(endpoint.replica_id), msgspec.json.encode(endpoint), px=int(LEASE_S * 1000), get=True)
-        pipe.sadd(ENDPOINT_IDS_KEY, endpoint.replica_id)
-        before, newly_listed = await pipe.execute()
-    if announce or before is None or newly_listed:
-        await store.publish(CHANGES_CHANNEL, "endpoints")
-
-
-async def withdraw_endpoint(store: "Redis", replica_id: str) -> None:
-    """Take the endpoint out of the store and tell the routers. Withdrawing twice is no error."""
-    async with store.pipeline(transaction=True) as pipe:
-        pipe.delete(endpoint_key(replica_id))
-        pipe.srem(ENDPOINT_IDS_KEY, replica_id)
-        pipe.publish(CHANGES_CHANNEL, "endpoints")
-        await pipe.execute()
-
-
-async def record_failure(store: "Redis", failure: ReplicaFailure) -> None:
-    """Keep `failure` as the deployment's newest, for an hour, and tell the readers."""
-    async with store.pipeline(transaction=True) as pipe:
-        pipe.set(failure_key(failure.deployment), msgspec.json.encode(failure), ex=FAILURE_KEPT_S)
-        pipe.publish(CHANGES_CHANNEL, "endpoints")
-        await pipe.execute()
 
 
 class Lease:
@@ -89,7 +43,7 @@ class Lease:
     their last snapshot, and the first heartbeat that gets through announces the endpoint again.
     """
 
-    def __init__(self, store: "Redis", endpoint: Endpoint, vitals: Vitals) -> None:
+    def __init__(self, store: Store, endpoint: Endpoint, vitals: Vitals) -> None:
         self._store = store
         self._endpoint = endpoint
         self._vitals = vitals
@@ -131,7 +85,7 @@ class Lease:
                 replace(state, in_flight=in_flight, in_flight_by_router=by_router, load=load),
                 announce=state is not self._announced,
             )
-        except _STORE_ERRORS as error:
+        except STORE_ERRORS as error:
             if self._announced is not None:
                 _log.warning("The store did not take a heartbeat (%s); trying again each second.", error)
             self._announced = None
@@ -157,14 +111,14 @@ class LeaseKeeper:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lease", daemon=True)
         self._thread.start()
-        self._store: Redis | None = None
+        self._store: Store | None = None
         self._lease: Lease | None = None
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def _on_thread(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    def _open(self) -> "Redis":
+    def _open(self) -> Store:
         if self._store is None:
             self._store = open_store(self._store_url)
         return self._store
@@ -178,13 +132,24 @@ class LeaseKeeper:
         while True:
             try:
                 return await fetch_spec(self._open(), deployment)
-            except _STORE_ERRORS as error:
+            except STORE_ERRORS as error:
                 if time.monotonic() >= give_up_at:
                     raise StoreUnavailableError(
                         f"The store has not answered for {patience_s:.0f} s ({error}). Check that it runs and that "
                         "this node reaches it."
                     ) from error
             await asyncio.sleep(_RETRY_S)
+
+    async def fetch_host(self, address: str) -> HostRecord | None:
+        """The host at `address`; None if it is not known, or the store is away."""
+        return await self._on_thread(self._fetch_host(address))
+
+    async def _fetch_host(self, address: str) -> HostRecord | None:
+        try:
+            return await fetch_host(self._open(), address)
+        except STORE_ERRORS as error:
+            _log.warning("The store cannot be asked for the host %s: %s", address, error)
+            return None
 
     async def hold(self, endpoint: Endpoint, vitals: Vitals) -> None:
         """Publish `endpoint` and keep it published."""
@@ -220,7 +185,7 @@ class LeaseKeeper:
     async def _quietly(self, work: Coroutine[Any, Any, None], purpose: str) -> None:
         try:
             await work
-        except _STORE_ERRORS as error:
+        except STORE_ERRORS as error:
             _log.warning("Could not %s in the store: %s", purpose, error)
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ class Phase(StrEnum):
 
     STARTING = "starting"
     READY = "ready"
+    CORDONED = "cordoned"
     DRAINING = "draining"
     GONE = "gone"
 
@@ -23,6 +24,8 @@ class Phase(StrEnum):
 class Event(StrEnum):
     ENGINE_STARTED = "engine_started"
     START_FAILED = "start_failed"
+    SWAP_BEGUN = "swap_begun"
+    SWAP_ENDED = "swap_ended"
     STOP_REQUESTED = "stop_requested"
     ENGINE_DIED = "engine_died"
     DRAINED = "drained"
@@ -33,8 +36,12 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = MappingProxyType(
         (Phase.STARTING, Event.ENGINE_STARTED): Phase.READY,
         (Phase.STARTING, Event.START_FAILED): Phase.GONE,
         (Phase.STARTING, Event.STOP_REQUESTED): Phase.GONE,
+        (Phase.READY, Event.SWAP_BEGUN): Phase.CORDONED,
         (Phase.READY, Event.STOP_REQUESTED): Phase.DRAINING,
         (Phase.READY, Event.ENGINE_DIED): Phase.GONE,
+        (Phase.CORDONED, Event.SWAP_ENDED): Phase.READY,
+        (Phase.CORDONED, Event.STOP_REQUESTED): Phase.DRAINING,
+        (Phase.CORDONED, Event.ENGINE_DIED): Phase.GONE,
         (Phase.DRAINING, Event.DRAINED): Phase.GONE,
         (Phase.DRAINING, Event.ENGINE_DIED): Phase.GONE,
     }

@@ -9,9 +9,12 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from replicas.engine import Engine, make_engine
 from replicas.errors import EngineStartError, EngineUnhealthyError, ReplicaError
@@ -26,8 +29,20 @@ from replicas.lifecycle import (
     look,
     step,
 )
+from replicas.orders import orders_app
 from replicas.server import ReplicaServer
-from replicas.types import Endpoint, EngineLoad, ReplicaFailure, ReplicaSpec, ReplicaState
+from replicas.swap import Swaps
+from replicas.types import (
+    Endpoint,
+    EngineKind,
+    EngineLoad,
+    ReplicaFailure,
+    ReplicaSpec,
+    ReplicaState,
+    SwapOrder,
+    SwapReport,
+)
+from replicas.weights.local import LocalWeights
 
 _SPEC_PATIENCE_S = 120.0
 _WATCH_S = 1.0
@@ -47,18 +62,25 @@ class Place(Struct, frozen=True, kw_only=True):
 class ReplicaLife:
     """Runs one replica in the current event loop. `start` once, then `stop` once."""
 
-    def __init__(self, deployment: str, store_url: str, place: Place) -> None:
+    def __init__(
+        self, deployment: str, store_url: str, place: Place, engine_of: Callable[[EngineKind], Engine] = make_engine
+    ) -> None:
         self.replica_id = f"{deployment}-{secrets.token_hex(3)}"
         self._deployment = deployment
         self._place = place
+        self._engine_of = engine_of
         self._keeper = LeaseKeeper(store_url)
+        self._weights = LocalWeights(lambda: self._keeper.fetch_host(place.address))
         self._phase = Phase.STARTING
+        self._epoch = 0
         self._spec: ReplicaSpec | None = None
         self._engine: Engine | None = None
         self._server: ReplicaServer | None = None
         self._canary = CanaryMemory(alive_at=0.0)
         self._canary_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
+        self._swaps: Swaps | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._illness: str | None = None
         self.condemned = asyncio.Event()
         """Set when the engine will never serve again: the lease is withdrawn, and the process should end."""
@@ -78,11 +100,16 @@ class ReplicaLife:
     async def _serve(self, spec: ReplicaSpec) -> None:
         endpoint = self._first_endpoint(spec)
         await self._keeper.hold(endpoint, self._vitals)
-        self._engine = make_engine(spec.engine)
+        self._engine = self._engine_of(spec.engine)
+        if spec.weights_path:
+            folder = await self._weights.bring(spec.weights_path, spec.revision, self._tell)
+            spec = replace(spec, weights_path=str(folder))
         await self._engine.start(spec, self._tell)
         self._tell("Warming up")
         await self._warm_up(self._engine)
-        self._server = ReplicaServer(self._engine, endpoint.token)
+        self._swaps = Swaps(self._engine, self._weights_of, self)
+        orders = orders_app(self._swaps.prepare, self._swaps.swap, self._end_soon)
+        self._server = ReplicaServer(self._engine, endpoint.token, orders=orders, revision=spec.revision)
         port = await self._server.start(self._place.address)
         now = time.monotonic()
         self._canary = CanaryMemory(alive_at=now, tokens_total=self._engine.load().generation_tokens_total)
@@ -170,6 +197,9 @@ class ReplicaLife:
     def _examine(self, engine: Engine, spec: ReplicaSpec) -> str | None:
         if engine.dead:
             return "The engine's process has died. The replica is started again."
+        if self._swaps is not None and self._swaps.engine_is_paused:
+            self._canary = CanaryMemory(alive_at=time.monotonic())
+            return None
         action, self._canary = look(
             self._canary,
             tokens_total=engine.load().generation_tokens_total,
@@ -205,7 +235,53 @@ class ReplicaLife:
         await self._record(EngineUnhealthyError(self._illness))
         self.condemned.set()
 
+    # --- other weights ---
+
+    async def _weights_of(self, order: SwapOrder, tell: Callable[[str], None]) -> Path:
+        return await self._weights.bring(order.weights_path, order.revision, tell)
+
+    def cordon(self) -> None:
+        """Tell routers to send nothing new; what they send all the same waits at the door."""
+        assert self._server is not None  # noqa: S101 - whoever swaps, serves
+        self._enter(Event.SWAP_BEGUN)
+        self._server.hold()
+
+    async def wait_empty(self, timeout_s: float) -> None:
+        """Return when no request is in flight, or after `timeout_s` seconds."""
+        assert self._server is not None  # noqa: S101 - whoever swaps, serves
+        await self._server.wait_empty(timeout_s)
+
+    def uncordon(self, served: SwapOrder | None) -> None:
+        """Take requests again, with the weights of `served`, or with those from before if it is None."""
+        assert self._server is not None  # noqa: S101 - whoever swaps, serves
+        assert self._spec is not None  # noqa: S101 - the same
+        if served is not None:
+            self._spec = replace(self._spec, revision=served.revision, weights_path=served.weights_path)
+        # Also a swap that was undone has emptied the engine's cache.
+        self._epoch += 1
+        self._enter(Event.SWAP_ENDED, revision=self._spec.revision, epoch=self._epoch)
+        self._server.release(self._spec.revision)
+        self._weights.release(but=self._spec.revision)
+
+    def condemn(self, reason: str) -> None:
+        """The engine is good for nothing any more; a new replica starts in this one's place."""
+        self._illness = reason
+
+    def report(self, report: SwapReport) -> None:
+        """Tell how far a swap is."""
+        self._keeper.update(swap=report)
+
     # --- the end ---
+
+    def _end_soon(self) -> None:
+        """Drain, then have a new replica started in this one's place."""
+        if self._ending is None and self._server is not None and self._spec is not None:
+            self._enter(Event.STOP_REQUESTED, detail="Told to start again")
+            self._ending = asyncio.create_task(self._end(self._server, self._spec.drain_deadline_s))
+
+    async def _end(self, server: ReplicaServer, deadline_s: float) -> None:
+        await self._drain(server, deadline_s)
+        self.condemn("It was told to start again.")
 
     async def stop(self) -> None:
         """Drain, then end everything. Requests still in flight after `drain_deadline_s` are cut."""
@@ -223,12 +299,15 @@ class ReplicaLife:
 
     async def _clear_away(self) -> None:
         self._phase = Phase.GONE
-        for task in (self._watch_task, self._canary_task):
+        for task in (self._watch_task, self._canary_task, self._ending):
             if task is not None:
                 task.cancel()
+        if self._swaps is not None:
+            await self._swaps.stop()
         await self._keeper.release()
         if self._server is not None:
             await self._server.stop()
         if self._engine is not None:
             await self._engine.stop()
+        self._weights.release()
         await self._keeper.close()

@@ -13,12 +13,14 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from replicas.engine import Engine
-from replicas.types import ROUTER_ID_HEADER
+from replicas.orders import ORDERS_PATH
+from replicas.types import REVISION_HEADER, ROUTER_ID_HEADER
 
 KEEP_ALIVE_S = 75
 """Longer than routers keep an idle connection in their pool, so that it is they who close it."""
 _CLOSE_GRACE_S = 1
 _ROUTER_ID = ROUTER_ID_HEADER.encode()
+_REVISION = REVISION_HEADER.encode()
 _MAX_ROUTER_ID_CHARS = 64
 _log = logging.getLogger(__name__)
 _MAX_REQUEST_ID_BYTES = 200
@@ -38,13 +40,26 @@ class ReplicaGate:
     before the answer's head, a cut connection after it. Routers then go on elsewhere.
     """
 
-    def __init__(self, app: ASGIApp, token: str, engine_dead: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str,
+        engine_dead: Callable[[], bool] = lambda: False,
+        *,
+        orders: ASGIApp | None = None,
+        revision: str = "",
+    ) -> None:
         self._app = app
         self._authorization = f"Bearer {token}".encode()
         self._engine_dead = engine_dead
+        self._orders = orders
         self.by_router: Counter[str] = Counter()
         self.in_flight = 0
         self.draining = False
+        self.revision = revision
+        """Of the weights that answer; on every answer."""
+        self._open = asyncio.Event()
+        self._open.set()
         self._empty = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +73,13 @@ class ReplicaGate:
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._authorization):
             await _refuse(send, 401, "invalid_token", "This replica answers only to routers of its own cluster.")
             return
+        if self._orders is not None and scope["path"].startswith(ORDERS_PATH):
+            await self._orders(scope, receive, send)
+            return
+        if not self._open.is_set():
+            # Routers were told, but not all have heard of it. To send it away would be to lose it where there is no
+            # other replica; it is not in flight until the swap is over, and then meets the new weights alone.
+            await self._open.wait()
         if self.draining:
             await _refuse(send, 503, "replica_draining", "This replica is stopping. Ask another one.", close=True)
             return
@@ -65,7 +87,8 @@ class ReplicaGate:
         self.in_flight += 1
         self.by_router[router] += 1
         try:
-            await self._app(scope, receive, self._while_alive(_with_request_id(send, headers.get(b"x-request-id"))))
+            labelled = _with_labels(send, headers.get(b"x-request-id"), self.revision)
+            await self._app(scope, receive, self._while_alive(labelled))
         except _EngineDiedError:
             _log.warning("A request was cut because the engine has died.")
         finally:
@@ -93,6 +116,14 @@ class ReplicaGate:
 
         return send_while_alive
 
+    def hold(self) -> None:
+        """Let requests wait from now on, before they reach the engine."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let them in."""
+        self._open.set()
+
     async def wait_empty(self, timeout_s: float) -> None:
         """Return when nothing is in flight, or after `timeout_s` seconds."""
         while self.in_flight > 0:
@@ -104,19 +135,23 @@ class ReplicaGate:
                 return
 
 
-def _with_request_id(send: Send, request_id: bytes | None) -> Send:
-    """`send`, adding the caller's x-request-id to the answer unless the app has set one."""
-    if not request_id or len(request_id) > _MAX_REQUEST_ID_BYTES:
-        return send
+def _with_labels(send: Send, request_id: bytes | None, revision: str) -> Send:
+    """`send`, adding to the answer which revision gives it, and the caller's x-request-id unless the app has set one.
 
-    async def send_with_id(message: Message) -> None:
+    The revision is that of the moment at which the request came in: no swap begins before its answer has ended.
+    """
+    if not request_id or len(request_id) > _MAX_REQUEST_ID_BYTES:
+        request_id = None
+
+    async def send_with_labels(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            if not any(name.lower() == b"x-request-id" for name, _ in headers):
-                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+            headers = [*message.get("headers", ()), (_REVISION, revision.encode())]
+            if request_id and not any(name.lower() == b"x-request-id" for name, _ in headers):
+                headers.append((b"x-request-id", request_id))
+            message = {**message, "headers": headers}
         await send(message)
 
-    return send_with_id
+    return send_with_labels
 
 
 async def _refuse(send: Send, status: int, code: str, text: str, *, close: bool = False) -> None:
@@ -140,8 +175,8 @@ class _QuietServer(uvicorn.Server):
 class ReplicaServer:
     """Serves an engine's app in the running event loop. Started once, stopped once."""
 
-    def __init__(self, engine: Engine, token: str) -> None:
-        self._gate = ReplicaGate(engine.app, token, lambda: engine.dead)
+    def __init__(self, engine: Engine, token: str, *, orders: ASGIApp | None = None, revision: str = "") -> None:
+        self._gate = ReplicaGate(engine.app, token, lambda: engine.dead, orders=orders, revision=revision)
         config = uvicorn.Config(
             self._gate,
             http="httptools",
@@ -184,9 +219,19 @@ class ReplicaServer:
         port: int = listener.getsockname()[1]
         return port
 
+    def hold(self) -> None:
+        """Let new requests wait from now on; those in flight go on."""
+        self._gate.hold()
+
+    def release(self, revision: str) -> None:
+        """Let those in that waited; `revision` answers them."""
+        self._gate.revision = revision
+        self._gate.release()
+
     def drain(self) -> None:
-        """Refuse new requests (503, `connection: close`) from now on; those in flight go on."""
+        """Refuse new requests (503, `connection: close`) from now on, and those that wait; those in flight go on."""
         self._gate.draining = True
+        self._gate.release()
 
     async def wait_empty(self, timeout_s: float) -> None:
         """Return when no request is in flight, or after `timeout_s` seconds."""

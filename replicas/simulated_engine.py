@@ -10,11 +10,14 @@ Faults, for tests, in `engine_args["faults"]` (all optional):
     die_after_tokens: int         after so many tokens in all the engine is dead, and requests in it fail
     hang_after_tokens: int        after so many tokens in all it makes no more, and says nothing
     error_every: int              every n-th request is answered with 500
+    refuse_swap: str              the sentence of the `SwapRefusedError` of other weights
+    fail_to_swap: str             the sentence of their `SwapFailedError`
 """
 
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +25,7 @@ from msgspec import Struct
 from starlette.types import ASGIApp
 
 from replicas.engine import Progress
-from replicas.errors import EngineStartError, EngineUnhealthyError
+from replicas.errors import EngineStartError, EngineUnhealthyError, SwapFailedError, SwapRefusedError
 from replicas.simulated_text import block_hashes, make_answer, tokenize
 from replicas.simulation import SimulatedCore, SimulatedRequest, TokenMade
 from replicas.types import EngineCapacity, EngineLoad, ReplicaSpec, SimulationSettings
@@ -36,6 +39,8 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     die_after_tokens: int | None = None
     hang_after_tokens: int | None = None
     error_every: int | None = None
+    refuse_swap: str | None = None
+    fail_to_swap: str | None = None
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -68,6 +73,7 @@ class SimulatedEngine:
         self._core = SimulatedCore(SimulationSettings())
         self._block_tokens = SimulationSettings().block_tokens
         self._faults = Faults()
+        self._swap_s = 0.0
         self._app: ASGIApp | None = None
         self._queues: dict[str, asyncio.Queue[TokenMade | None]] = {}
         self._work = asyncio.Event()
@@ -99,6 +105,7 @@ class SimulatedEngine:
         if self._faults.fail_to_start is not None:
             raise EngineStartError(self._faults.fail_to_start, permanent=self._faults.fail_permanently)
         self._core = SimulatedCore(spec.simulation)
+        self._swap_s = spec.simulation.swap_s
         self._block_tokens = spec.simulation.block_tokens
         capacity = self._core.capacity_tokens
         context = min(spec.max_model_len or capacity, capacity)
@@ -113,6 +120,18 @@ class SimulatedEngine:
 
     def load(self) -> EngineLoad:
         return self._core.load()
+
+    async def prepare_swap(self, folder: Path) -> None:
+        if self._faults.refuse_swap is not None:
+            raise SwapRefusedError(self._faults.refuse_swap)
+
+    async def swap(self, folder: Path, revision: str) -> float:
+        """Other weights change nothing in what is made up; it takes as long as was set."""
+        await asyncio.sleep(self._swap_s)
+        if self._faults.fail_to_swap is not None:
+            raise SwapFailedError(self._faults.fail_to_swap)
+        self._core.cache.clear()
+        return self._swap_s
 
     async def generate_one(self) -> None:
         job = Job(prompt=tuple(tokenize("canary")), question="canary", max_tokens=1)

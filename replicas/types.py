@@ -11,6 +11,13 @@ from msgspec import Struct, field
 
 ROUTER_ID_HEADER = "x-roundhouse-router"
 """Header in which a router tells a replica who it is; behind the replica's token, so nobody else can."""
+REVISION_HEADER = "x-roundhouse-revision"
+"""Header of every answer: the weights that gave it."""
+PREPARE_SWAP_PATH = "/-/swap/prepare"
+SWAP_PATH = "/-/swap"
+"""Of a replica's HTTP server, for a `SwapOrder` by POST, behind the replica's token."""
+END_PATH = "/-/end"
+"""By POST: finish what is in flight, then end; a new replica starts in this one's place."""
 ENDPOINT_IDS_KEY = "roundhouse:endpoint-ids"
 """Set of replica ids. Writer: replicas add, the orchestrator removes those whose lease has ended."""
 CHANGES_CHANNEL = "roundhouse:changes"
@@ -56,6 +63,8 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
     """Time between two tokens of one request when it runs alone."""
     inter_token_per_running_s: float = 0.0005
     """Added to `inter_token_s` for each further running request."""
+    swap_s: float = 0.0
+    """What a reload of other weights takes."""
     kv_capacity_tokens: int = 65536
     block_tokens: int = 16
     max_running: int = 64
@@ -92,6 +101,50 @@ class ReplicaSpec(Struct, frozen=True, kw_only=True):
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
 
 
+class SwapPhase(StrEnum):
+    """How far a replica is with the swap that it was told last."""
+
+    PREPARING = "preparing"
+    """Fetching and checking the files; requests go on."""
+    PREPARED = "prepared"
+    DRAINING = "draining"
+    """Cordoned; new requests wait, those in flight end."""
+    RELOADING = "reloading"
+    DONE = "done"
+    REFUSED = "refused"
+    """Nothing was touched: what it serves, it serves on."""
+    FAILED = "failed"
+    """The old weights are back, and proved."""
+
+
+class SwapOrder(Struct, frozen=True, kw_only=True):
+    """What the orchestrator tells a replica; the same one twice changes nothing."""
+
+    swap_id: str
+    revision: str
+    weights_path: str
+    deadline_s: float = 60.0
+    """How long requests in flight may take to end; then they are cut."""
+    fetch_only: bool = False
+    """Of a preparation: bring the files to the host; another process will load them."""
+
+
+class SwapReport(Struct, frozen=True, kw_only=True):
+    """A replica's answer, in its endpoint."""
+
+    swap_id: str
+    revision: str
+    phase: SwapPhase
+    detail: str = ""
+    """What it is doing, or why it would not, in words for a person."""
+    drained_s: float | None = None
+    """What it took until nothing was in flight, in seconds; None until then."""
+    loaded_s: float | None = None
+    """What loading the new weights took, in seconds; None until it is done."""
+    reloaded_s: float | None = None
+    """The same, with the proof."""
+
+
 class EngineLoad(Struct, frozen=True, kw_only=True):
     """What an engine says of itself at one moment."""
 
@@ -112,6 +165,8 @@ class EngineCapacity(Struct, frozen=True, kw_only=True):
     """Requests that it decodes at once; more wait inside it."""
     kv_tokens: int | None = None
     """Tokens that its KV cache holds."""
+    generates: bool = True
+    """False: it embeds, classifies or scores."""
     takes_token_ids: bool = False
     """Completions from token ids give the text that the same tokens gave in a chat."""
 
@@ -151,6 +206,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     in_flight_by_router: dict[str, int] = field(default_factory=dict)
     """The same, by the id that each router sends along."""
     load: EngineLoad = EngineLoad()
+    swap: SwapReport | None = None
+    """The last swap that it was told of; None before the first."""
     started_at: float
     state_since: float
 

@@ -4,11 +4,13 @@ The only file that imports vLLM, and only inside functions: importing it takes s
 `start` sets first.
 """
 
+import math
 import multiprocessing
 import os
 import sys
 import uuid
 from argparse import ArgumentError, Namespace
+from pathlib import Path
 from typing import Any, NoReturn
 
 from starlette.types import ASGIApp
@@ -21,6 +23,11 @@ from replicas.stats import StepReport, add, combine, settle
 from replicas.types import EngineCapacity, EngineLoad, ReplicaSpec
 from replicas.vllm_failures import bad_configuration, explain, unknown_architecture
 from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment, usable_cores
+from replicas.vllm_swap import InPlaceSwap, label
+
+_PROOF_PROMPT = (1, 2, 3, 5, 8, 13, 21, 34)
+"""Token ids that every vocabulary has."""
+_PROOF_TOKENS = 4
 
 
 class VllmEngine:
@@ -31,6 +38,7 @@ class VllmEngine:
         self._app: ASGIApp | None = None
         self._recorders: list[_LoadRecorder] = []
         self._capacity = EngineCapacity()
+        self._swap: InPlaceSwap | None = None
 
     @property
     def app(self) -> ASGIApp:
@@ -63,6 +71,10 @@ class VllmEngine:
             progress("Opening the engine's HTTP surface")
             self._app = await _build_app(self._client, args)
             self._capacity = await _read_capacity(self._client, args)
+            answer = self._answer if self._capacity.generates else None
+            self._swap = InPlaceSwap(self._client, self._app, Path(spec.weights_path), answer)
+            await self._swap.learn()
+            label(self._app, spec.revision)
         except EngineStartError:
             await self.stop()
             raise
@@ -85,20 +97,38 @@ class VllmEngine:
         return settle(total, client.get_num_unfinished_requests())
 
     async def generate_one(self) -> None:
-        from vllm import SamplingParams, TokensPrompt
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        if "generate" not in await self._client.get_supported_tasks():
+        if not self._capacity.generates:
             await self._client.check_health()  # an embedder: its engine core answers, it cannot generate
             return
-        parameters = SamplingParams(max_tokens=1, temperature=0.0, detokenize=False)
         try:
-            async for _ in self._client.generate(
-                TokensPrompt(prompt_token_ids=[1]), parameters, request_id=f"canary-{uuid.uuid4().hex}"
-            ):
-                pass
+            await self._generate("canary", (1,), 1)
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineUnhealthyError(f"The engine cannot generate any more: {error}") from error
+
+    async def _answer(self) -> tuple[tuple[int, ...], float]:
+        return await self._generate("proof", _PROOF_PROMPT, _PROOF_TOKENS)
+
+    async def _generate(self, purpose: str, prompt: tuple[int, ...], count: int) -> tuple[tuple[int, ...], float]:
+        """Up to `count` greedy tokens after `prompt`, and the logarithm of their likelihood (NaN if there is none)."""
+        from vllm import SamplingParams, TokensPrompt
+
+        parameters = SamplingParams(max_tokens=count, temperature=0.0, logprobs=0, detokenize=False)
+        tokens: tuple[int, ...] = ()
+        likelihood: float | None = None
+        request_id = f"{purpose}-{uuid.uuid4().hex}"
+        async for output in self._client.generate(TokensPrompt(prompt_token_ids=list(prompt)), parameters, request_id):
+            tokens, likelihood = tuple(output.outputs[0].token_ids), output.outputs[0].cumulative_logprob
+        return tokens, math.nan if likelihood is None else likelihood
+
+    async def prepare_swap(self, folder: Path) -> None:
+        assert self._swap is not None  # noqa: S101 - only after `start`
+        await self._swap.prepare(folder)
+
+    async def swap(self, folder: Path, revision: str) -> float:
+        assert self._swap is not None  # noqa: S101 - only after `start`
+        return await self._swap.swap(folder, revision)
 
     async def stop(self) -> None:
         client, self._client = self._client, None
@@ -236,12 +266,14 @@ async def _build_app(client: Any, args: Namespace) -> ASGIApp:
 async def _read_capacity(client: Any, args: Namespace) -> EngineCapacity:
     config = client.vllm_config
     # A parser of reasoning makes something else of the tokens than their text, and gpt-oss speaks in channels.
+    generates = "generate" in await client.get_supported_tasks()
     parsed = bool(getattr(args, "reasoning_parser", None)) or config.model_config.hf_config.model_type == "gpt_oss"
     return EngineCapacity(
         max_model_len=int(config.model_config.max_model_len),
         max_running=config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size,
         kv_tokens=getattr(config.cache_config, "kv_cache_size_tokens", None),
-        takes_token_ids="generate" in await client.get_supported_tasks() and not parsed,
+        generates=generates,
+        takes_token_ids=generates and not parsed,
     )
 
 

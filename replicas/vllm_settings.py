@@ -8,6 +8,7 @@ from typing import Any
 
 from replicas.errors import EngineStartError
 from replicas.types import ReplicaSpec
+from replicas.vllm_swap import WORKER_EXTENSION
 
 GIB = 1 << 30
 DEFAULT_CPU_KV_CACHE_BYTES = GIB
@@ -24,6 +25,7 @@ def engine_arguments(spec: ReplicaSpec) -> dict[str, Any]:
         "disable_fastapi_docs": True,
         # What was found in the prefix cache: clients see what they save, and routers whether they guess right.
         "enable_prompt_tokens_details": True,
+        "worker_extension_cls": WORKER_EXTENSION,
     }
     if spec.max_model_len is not None:
         arguments["max_model_len"] = spec.max_model_len

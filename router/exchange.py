@@ -13,7 +13,7 @@ from router.errors import QUARANTINED, Refusal, RequestRefusedError, model_not_f
 from router.external import external_target, with_model
 from router.failover import refused_by_replica
 from router.finished import CLIENT_GONE, REPLICA_LOST, Times, finished_of
-from router.headers import Headers, answer_lines, request_head
+from router.headers import Headers, answer_lines, labels_of, request_head, revision_in
 from router.job import Job, job_for
 from router.replica_view import ReplicaView
 from router.request_head import Route, parse_request_head
@@ -45,6 +45,8 @@ class Exchange:
     body: bytes | bytearray = b""
     more_body = True
     response_complete = False
+    _labels = b""
+    """Header lines of the answer that has begun, which say who gives it and with which weights."""
     _turn = False
     _cut_short = False
     """The rest of the request is not read."""
@@ -201,6 +203,9 @@ class Exchange:
             self._try_next(reason, died=False)
         elif not self._head_sent:
             self._begin_answer(status, headers)
+        elif self._view is not None and revision_in(labels_of(self._view.labels, headers)) != revision_in(self._labels):
+            # What the client has read was said by other weights: this replica must not go on with it.
+            self._try_next("revision", died=False)
 
     def _begin_answer(self, status: int, headers: Headers) -> None:
         framing = framing_of(headers)
@@ -209,7 +214,8 @@ class Exchange:
         out = self._out = [STATUS_LINE[status], answer_lines(headers)]
         if self._view is not None and self._job is not None:
             queue_ms = self._job.queue_s * 1000
-            out.append(_OWN_LINES % (self._view.labels, queue_ms, self.request_id))
+            self._labels = self._view.labels if self._view.external else labels_of(self._view.labels, headers)
+            out.append(_OWN_LINES % (self._labels, queue_ms, self.request_id))
         if framing.length:
             out.append(b"content-length: %b\r\n" % framing.length)
         elif status not in (204, 304) and self._http10:

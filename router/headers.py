@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import httptools
 
+from replicas.types import REVISION_HEADER
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case, as parsed."""
 
@@ -27,6 +29,7 @@ HOP_BY_HOP = frozenset(
     }
 )
 _OURS = b"x-roundhouse-"
+_REVISION = REVISION_HEADER.encode()
 _KEPT_BY_ROUTER = HOP_BY_HOP | {
     b"host",
     b"content-length",
@@ -150,6 +153,22 @@ def answer_lines(headers: Headers) -> bytes:
     if named is not None:
         lines = [line for line in lines if line.partition(b":")[0] not in named]
     return b"".join(lines)
+
+
+def labels_of(labels: bytes, headers: Headers) -> bytes:
+    """Header lines that say who answered, and with which weights, as a replica's answer has it.
+
+    `labels`: the same as the router knew it. The replica may have been given other weights since.
+    """
+    for name, value in headers:
+        if name == _REVISION and value not in labels:
+            return labels.partition(_REVISION)[0] + b"%b: %b\r\n" % (_REVISION, value)
+    return labels
+
+
+def revision_in(labels: bytes) -> bytes:
+    """The part of such lines that says which weights."""
+    return labels.partition(_REVISION)[2]
 
 
 def header_safe(value: str) -> bytes:

@@ -48,6 +48,8 @@ class Floor:
         assert self.seen is not None
         if self.met:
             return "met"
+        if not self.wanted:
+            return f"{self.seen:g} too many"
         if self.at_most:
             return f"over by {self.seen / self.wanted - 1:.0%}"
         return f"short by {1 - self.seen / self.wanted:.0%}"

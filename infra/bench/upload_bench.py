@@ -83,11 +83,11 @@ class _Bench:
         self.ways = [
             Way("push", self._push, lambda: self._renew(self._count + 1)),
             Way("push, sizes known", self._push, self._renew),
-            Way("dd | sha256sum", lambda: _shell(f"{{ {feed} }} | sha256sum")),
-            Way("dd conv=fsync", lambda: _shell(f"{{ {feed} }} | dd of={self._copy} bs=4M conv=fsync status=none")),
+            Way("dd | sha256sum", lambda: run_shell(f"{{ {feed} }} | sha256sum")),
+            Way("dd conv=fsync", lambda: run_shell(f"{{ {feed} }} | dd of={self._copy} bs=4M conv=fsync status=none")),
         ]
         if shutil.which("openssl"):
-            self.ways.append(Way("dd | openssl sha256", lambda: _shell(f"{{ {feed} }} | openssl dgst -sha256")))
+            self.ways.append(Way("dd | openssl sha256", lambda: run_shell(f"{{ {feed} }} | openssl dgst -sha256")))
 
     def run(self) -> None:
         """Every way once a round."""
@@ -128,7 +128,8 @@ class _Bench:
         return True
 
 
-def _shell(command: str) -> None:
+def run_shell(command: str) -> None:
+    """A line of Bash that must succeed."""
     subprocess.run(["bash", "-c", command], check=True, stdout=subprocess.DEVNULL)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from orchestrator.library.contents import Contents
-from orchestrator.library.manifest import Manifest
 from orchestrator.library.uploads.routes import create_router
 from orchestrator.library.uploads.types import Session
 from orchestrator.library.uploads.uploads import Uploads
+from replicas.weights.contents import Contents
+from replicas.weights.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from orchestrator import __version__
-from orchestrator.api import cluster, deployments, events, keys, load, models, revisions, session
+from orchestrator.api import cluster, deployments, events, fit, keys, load, models, prefetch, revisions, session, swaps
 from orchestrator.api.context import Context
 from orchestrator.api.envelope import envelope
 from orchestrator.api.schemas import ErrorView
 from orchestrator.errors import RoundhouseError
+from replicas.weights.errors import WeightsError
 
 
 def create_app(context: Context | None) -> FastAPI:
@@ -24,16 +25,17 @@ def create_app(context: Context | None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for resource in (session, models, revisions, deployments, load, cluster, keys, events):
+    for resource in (session, models, fit, revisions, prefetch, deployments, swaps, load, cluster, keys, events):
         app.include_router(resource.router, prefix="/api/v1")
     app.include_router(revisions.uploads_router, prefix="/api/v1")
     app.add_exception_handler(RoundhouseError, _answer_error)
+    app.add_exception_handler(WeightsError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     return app
 
 
 async def _answer_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RoundhouseError)  # noqa: S101 - registered for this class alone
+    assert isinstance(error, RoundhouseError | WeightsError)  # noqa: S101 - registered for these alone
     return envelope(error.status, error.message, error.code)
 
 

@@ -6,11 +6,12 @@ from fastapi import APIRouter
 
 from orchestrator import __version__
 from orchestrator.api.context import Admin, ContextDep
-from orchestrator.api.schemas import JoinView, NodeView, ReplicaView, SystemView
+from orchestrator.api.node_schemas import NodeView
+from orchestrator.api.schemas import JoinView, ReplicaView, SystemView
 from orchestrator.host.home import Home
 from orchestrator.host.join import join_token
 from orchestrator.host.ray_node import is_loopback
-from orchestrator.views import node_view, replica_view
+from orchestrator.views import node_views, replica_view
 from replicas.types import EngineKind
 
 router = APIRouter(tags=["cluster"], dependencies=[Admin])
@@ -23,7 +24,7 @@ async def list_replicas(context: ContextDep) -> list[ReplicaView]:
 
 @router.get("/nodes")
 async def list_nodes(context: ContextDep) -> list[NodeView]:
-    return [node_view(node) for node in context.loop.observed.nodes]
+    return node_views(context.loop.observed)
 
 
 @router.get("/system")

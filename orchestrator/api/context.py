@@ -10,11 +10,13 @@ from orchestrator.accounts import Accounts, csrf_matches
 from orchestrator.deployments import Deployments
 from orchestrator.errors import AccessDeniedError
 from orchestrator.events import Changes
-from orchestrator.library.library import Library
+from orchestrator.library.imports import Imports
+from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
 from orchestrator.settings import Settings
 from orchestrator.store import Store
+from orchestrator.swaps import Swaps
 from router.types import Credential, CredentialKind, Role
 
 SESSION_COOKIE = "roundhouse_session"
@@ -31,8 +33,10 @@ class Context:
     store: Store
     accounts: Accounts
     deployments: Deployments
-    library: Library
+    records: ModelRecords
+    imports: Imports
     revisions: Revisions
+    swaps: Swaps
     loop: ReconcileLoop
     changes: Changes
     started_at: float

@@ -1,11 +1,14 @@
 """What is served."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from orchestrator.api.body import NAME_PATTERN
 from orchestrator.api.context import Admin, ContextDep
-from orchestrator.api.schemas import NAME_PATTERN, DeploymentBody, DeploymentView, ExternalBody, ScaleBody
+from orchestrator.api.fit import refuse_hopeless
+from orchestrator.api.schemas import DeploymentBody, DeploymentView, ExternalBody, ScaleBody
 from orchestrator.types import DeploymentWish
 from orchestrator.views import deployment_view
 from replicas.types import EngineKind, SimulationSettings
@@ -29,7 +32,11 @@ async def read_deployment(name: Name, context: ContextDep) -> DeploymentView:
 async def put_deployment(name: Name, body: DeploymentBody, context: ContextDep) -> DeploymentView:
     """Serve a model under `name`, or change how it is served."""
     has_gpus = any(node.gpus for node in context.loop.observed.nodes if node.alive)
-    deployment = await context.deployments.put(name, _wish(body, default_gpus=1.0 if has_gpus else 0.0))
+    wish = _wish(body, default_gpus=1.0 if has_gpus else 0.0)
+    if body.even_if_too_large:
+        deployment = await context.deployments.put(name, wish)
+    else:
+        deployment = await context.deployments.put(name, wish, partial(refuse_hopeless, context))
     context.loop.wake()
     return deployment_view(deployment, {})
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from orchestrator.api.context import Context, ContextDep, Identity
 from orchestrator.api.schemas import EventSnapshot
 from orchestrator.events import event_stream
-from orchestrator.views import catalog_view, deployment_view, model_view, node_view, replica_view
+from orchestrator.library.uploads.views import upload_summaries
+from orchestrator.views import catalog_view, deployment_view, model_view, node_views, replica_view, swap_view
 from router.types import Role
 
 router = APIRouter(tags=["events"])
@@ -21,7 +22,7 @@ router = APIRouter(tags=["events"])
     responses={200: {"model": EventSnapshot, "description": "Each event's data is one list of this object"}},
 )
 async def stream_events(context: ContextDep, identity: Identity) -> StreamingResponse:
-    """Events `catalog` (everyone), `models`, `deployments`, `replicas`, `nodes` (admins): whole lists."""
+    """Whole lists, named as in `EventSnapshot`: `catalog` for everyone, all of them for admins."""
     admin = identity.role is Role.ADMIN
 
     async def snapshot() -> dict[str, list[BaseModel]] | None:
@@ -47,6 +48,8 @@ async def _everything(context: Context) -> dict[str, list[BaseModel]]:
         **await _catalog(context),
         "models": [model_view(model, deployments.values()) for model in models.values()],
         "deployments": [deployment_view(each, context.loop.statuses) for each in deployments.values()],
+        "swaps": [swap_view(each) for journal in (await context.store.swaps()).values() for each in journal],
         "replicas": [replica_view(endpoint) for endpoint in await context.store.endpoints()],
-        "nodes": [node_view(node) for node in context.loop.observed.nodes],
+        "uploads": list(await upload_summaries(context.revisions.uploads)),
+        "nodes": list(node_views(context.loop.observed)),
     }

@@ -1,10 +1,15 @@
 """The library of weights."""
 
-from fastapi import APIRouter
+import secrets
+import time
 
-from orchestrator.api.context import Admin, ContextDep
-from orchestrator.api.schemas import ModelImport, ModelView
-from orchestrator.errors import ConflictError, NotFoundError
+from fastapi import APIRouter
+from msgspec import structs
+
+from orchestrator.api.context import Admin, ContextDep, Identity
+from orchestrator.api.model_schemas import ModelChange, ModelImport, ModelView
+from orchestrator.errors import ConflictError
+from orchestrator.types import Import, Model, Progress
 from orchestrator.views import model_view
 
 router = APIRouter(prefix="/models", tags=["models"], dependencies=[Admin])
@@ -17,18 +22,48 @@ async def list_models(context: ContextDep) -> list[ModelView]:
 
 
 @router.post("", status_code=202)
-async def import_model(body: ModelImport, context: ContextDep) -> ModelView:
+async def import_model(body: ModelImport, context: ContextDep, identity: Identity) -> ModelView:
     """Fetch and verify weights in the background; `GET /models/{name}` and the events show how far it is."""
-    model = await context.library.start_import(body.source, body.name)
+    now = time.time()
+    wanted = Import(
+        id=secrets.token_hex(16),
+        source=body.source,
+        author=identity.name,
+        notes=body.notes,
+        link=body.link,
+        even_if_too_large=body.even_if_too_large,
+        progress=Progress(phase="looking for the weights", started_at=now),
+    )
+    model = await context.imports.start(
+        wanted, body.name, description=body.description, only_if_missing=body.only_if_missing
+    )
     return model_view(model, (await context.store.deployments()).values())
 
 
 @router.get("/{name}")
 async def read_model(name: str, context: ContextDep) -> ModelView:
-    model = (await context.store.models()).get(name)
-    if model is None:
-        raise NotFoundError(f"The library has no model {name!r}.")
-    return model_view(model, (await context.store.deployments()).values())
+    return model_view(await context.records.get(name), (await context.store.deployments()).values())
+
+
+@router.patch("/{name}")
+async def describe_model(name: str, body: ModelChange, context: ContextDep) -> ModelView:
+    """Change what is said of a model; its revisions stay as they are."""
+    said = body.model_dump(exclude_none=True)
+    if "tags" in said:
+        said["tags"] = tuple(dict.fromkeys(said["tags"]))
+
+    def describe(model: Model | None) -> Model | None:
+        return None if model is None else structs.replace(model, **said)
+
+    await context.records.change(name, describe)
+    return await read_model(name, context)
+
+
+@router.delete("/{name}/import", status_code=204)
+async def cancel_import(name: str, context: ContextDep) -> None:
+    """End a running import and remove what it fetched; revisions that are ready stay."""
+    await context.records.get(name)
+    await context.imports.cancel(name)
 
 
 @router.delete("/{name}", status_code=204)
@@ -36,4 +71,6 @@ async def delete_model(name: str, context: ContextDep) -> None:
     using = [each.name for each in (await context.store.deployments()).values() if each.model == name]
     if using:
         raise ConflictError(f"Model {name!r} is deployed as {', '.join(using)}. Undeploy it first.")
-    await context.library.delete(name)
+    await context.records.get(name)
+    await context.imports.cancel(name)
+    await context.records.delete(name)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from orchestrator.api.context import Admin, Context, ContextDep, admin_of
-from orchestrator.api.schemas import GcView
+from orchestrator.api.model_schemas import GcView
 from orchestrator.library.uploads.routes import create_router
 from orchestrator.library.uploads.uploads import Uploads
 
@@ -37,4 +37,5 @@ async def collect_garbage(context: ContextDep, dry_run: bool = False) -> GcView:
 
 
 async def _deployed(context: Context) -> frozenset[str]:
-    return frozenset(each.revision for each in (await context.store.deployments()).values())
+    served = {each.revision for each in (await context.store.deployments()).values()}
+    return await context.swaps.needed() | served

@@ -2,15 +2,16 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
+from orchestrator.api.body import Body
+from orchestrator.api.model_schemas import ModelView, UploadSummary
+from orchestrator.api.node_schemas import NodeView
+from orchestrator.api.swap_schemas import SwapView
 from orchestrator.external import ENGINE_NAME_PATTERN, normal_url
 from router.types import ExternalEngine, PolicyName, RoutingSettings
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
-
-ModelStateName = Literal["receiving", "verifying", "ready", "rejected"]
-DeploymentStateName = Literal["starting", "ready", "degraded", "stopped", "failed"]
+DeploymentStateName = Literal["starting", "ready", "degraded", "swapping", "stopped", "failed"]
 ReplicaStateName = Literal["starting", "ready", "cordoned", "draining", "asleep"]
 ModelStatusName = Literal["starting", "ready", "asleep", "swapping", "stopped", "failed"]
 EngineName = Literal["vllm", "simulated"]
@@ -19,68 +20,12 @@ RoleName = Literal["admin", "user"]
 PriorityName = Literal["low", "normal", "high"]
 
 
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProgressView(BaseModel):
-    phase: str
-    done: int
-    total: int
-    unit: str
-    eta_s: float | None
-
-
-class RevisionView(BaseModel):
-    digest: str
-    state: ModelStateName
-    reason: str
-    author: str
-    notes: str
-    created_at: float
-    size_bytes: int
-    architecture: str
-    max_model_len: int | None
-    warnings: list[str]
-    deployments: list[str]
-
-
-class GcView(BaseModel):
-    freed_bytes: int
-    revisions: list[str]
-    contents: int
-    partial: int
-    dry_run: bool
-
-
-class ModelView(BaseModel):
-    name: str
-    source: str
-    state: ModelStateName
-    reason: str
-    revision: str
-    size_bytes: int
-    architecture: str
-    max_model_len: int | None
-    created_at: float
-    progress: ProgressView | None
-    description: str
-    deployments: list[str]
-    revisions: list[RevisionView]
-
-
-class ModelImport(Body):
-    source: str = Field(
-        description="`builtin:smollm2`, `hf:OWNER/NAME`, `modelscope:OWNER/NAME`, `OWNER/NAME`, or a folder's path"
-    )
-    name: str | None = Field(default=None, pattern=NAME_PATTERN)
-
-
 class SimulationBody(Body):
     start_s: float = Field(default=0, ge=0, le=600)
     prefill_tokens_per_s: float = Field(default=8000, gt=0)
     inter_token_s: float = Field(default=0.02, ge=0, le=60)
     inter_token_per_running_s: float = Field(default=0.0005, ge=0, le=60)
+    swap_s: float = Field(default=0, ge=0, le=600)
     kv_capacity_tokens: int = Field(default=65536, gt=0)
     block_tokens: int = Field(default=16, gt=0)
     max_running: int = Field(default=64, gt=0)
@@ -176,6 +121,7 @@ class DeploymentBody(Body):
     drain_deadline_s: float = Field(default=60, ge=0, le=3600)
     routing: Routing = Routing()
     external: list[ExternalBody] = Field(default_factory=list, max_length=16)
+    even_if_too_large: bool = Field(default=False, description="Try also what cannot fit by the estimate")
 
     @field_validator("gpus_per_replica")
     @classmethod
@@ -236,19 +182,6 @@ class ReplicaView(BaseModel):
     generation_tokens_total: int
     started_at: float
     state_since: float
-
-
-class NodeView(BaseModel):
-    id: str
-    address: str
-    hostname: str
-    alive: bool
-    head: bool
-    cpus: float
-    cpus_free: float
-    gpus: float
-    gpus_free: float
-    memory_bytes: int
 
 
 class ModelLoadView(BaseModel):
@@ -348,7 +281,9 @@ class EventSnapshot(BaseModel):
 
     catalog: list[CatalogView] | None = None
     models: list[ModelView] | None = None
+    uploads: list[UploadSummary] | None = None
     deployments: list[DeploymentView] | None = None
+    swaps: list[SwapView] | None = None
     replicas: list[ReplicaView] | None = None
     nodes: list[NodeView] | None = None
 

@@ -3,7 +3,7 @@
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import chat, deploy, key, model, node, run, status
+from orchestrator.cli import chat, deploy, key, model, node, prefetch, run, status, swap
 
 app = typer.Typer(
     help="Serve models on your own GPUs: one endpoint, many replicas, weights swapped under traffic.",
@@ -21,7 +21,11 @@ app.command()(node.join)
 app.command()(deploy.deploy)
 app.command()(deploy.undeploy)
 app.command()(deploy.scale)
+app.command()(swap.swap)
+app.command()(swap.rollback)
+app.command("swaps")(swap.list_swaps)
 app.command()(chat.chat)
+model.app.command("prefetch")(prefetch.prefetch_model)
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
 app.add_typer(node.app, name="node")

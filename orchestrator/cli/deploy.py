@@ -37,6 +37,9 @@ class EngineOptions:
         typer.Option(help="`simulated` makes answers up; `external` has no replicas, only --external."),
     ] = "vllm"
     engine_args: Annotated[str, typer.Option(help="Further vLLM arguments as a JSON object.")] = "{}"
+    even_if_too_large: Annotated[
+        bool, typer.Option("--anyway", help="Try also what cannot fit by the estimate.")
+    ] = False
     drain_deadline_s: Annotated[
         float, typer.Option("--drain-deadline", min=0, help="Seconds that requests may take to end on a stop.")
     ] = 60
@@ -108,7 +111,7 @@ def _in_library(api: AdminClient, model: str, name: str | None) -> str:
     if any(each["name"] == model for each in api.get("/models")):
         return model
     source = str(Path(model).resolve()) if Path(model).is_dir() else model
-    imported = follow_import(api, api.post("/models", {"source": source, "name": name}))
+    imported = follow_import(api, api.post("/models", {"source": source, "name": name, "only_if_missing": True}))
     return str(imported["name"])
 
 

@@ -1,8 +1,10 @@
 """`roundhouse model …`: the library of weights."""
 
+import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -17,29 +19,40 @@ app = typer.Typer(help="The library of weights.", no_args_is_help=True)
 
 @app.command("import")
 def import_model(
-    source: Annotated[str, typer.Argument(help="A folder, OWNER/NAME, hf:OWNER/NAME, modelscope:OWNER/NAME.")],
-    name: Annotated[str | None, typer.Option(help="Name in the library.")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="OWNER/NAME, hf:OWNER/NAME or modelscope:OWNER/NAME, each with @REVISION and #FILE.gguf where one is "
+            "meant; s3://BUCKET/PREFIX; a folder or .gguf file of the orchestrator's host."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name in the library; left out: the source's.")] = None,
+    description: Annotated[str, typer.Option(help="What the model is for.")] = "",
+    notes: Annotated[str, typer.Option(help="What is new in this revision.")] = "",
+    link: Annotated[
+        bool, typer.Option("--link", help="Share a folder's files instead of copying; do not write to them any more.")
+    ] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Fetch also what no machine here could serve.")] = False,
 ) -> None:
-    """Bring weights in: from a folder of the orchestrator's host, Hugging Face or ModelScope."""
+    """Bring weights in: from Hugging Face, ModelScope, S3, or a folder of the orchestrator's host."""
+    body = {"source": source, "name": name, "description": description, "notes": notes}
     with connect() as api:
-        model = follow_import(api, api.post("/models", {"source": source, "name": name}))
-    console.print(
-        f"{model['name']} is ready: {model['architecture']}, {size(model['size_bytes'])}, {model['revision']}"
-    )
+        started = api.post("/models", {**body, "link": link, "even_if_too_large": anyway})
+        model = follow_import(api, started)
+    console.print(f"{model['name']} is ready: {model['architecture']}, {size(model['size_bytes'])}")
+    console.print(f"revision {model['revision']}")
 
 
 def follow_import(api: AdminClient, model: dict[str, Any]) -> dict[str, Any]:
-    """Show the import until the model is ready. Raises ModelRejectedError with the reason."""
+    """Show the import until it has ended. Raises ModelRejectedError with the reason."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("starting", total=None)
-        while model["state"] in ("receiving", "verifying"):
-            told = model["progress"]
-            if told is not None:
-                progress.update(task, description=told["phase"], completed=told["done"], total=told["total"] or None)
+        while (told := model["progress"]) is not None:
+            progress.update(task, description=told["phase"], completed=told["done"], total=told["total"] or None)
             time.sleep(0.3)
             model = api.get(path_of("models", model["name"]))
-    if model["state"] == "rejected":
+    if model["reason"]:
         raise ModelRejectedError(model["reason"])
     return model
 
@@ -85,7 +98,7 @@ def _verified(api: AdminClient, name: str, digest: str) -> dict[str, Any]:
 
 @app.command("revisions")
 def list_revisions(name: str, as_json: AsJson = False) -> None:
-    """List the revisions of a model that were uploaded, oldest first."""
+    """List the revisions of a model, oldest first."""
     with connect() as api:
         model = api.get(path_of("models", name))
     show(
@@ -95,13 +108,81 @@ def list_revisions(name: str, as_json: AsJson = False) -> None:
             ("state", lambda row: state(row["state"])),
             ("size", lambda row: size(row["size_bytes"])),
             ("age", lambda row: age(row["created_at"])),
+            ("source", lambda row: row["source"]),
             ("author", lambda row: row["author"]),
             ("deployed as", lambda row: ", ".join(row["deployments"])),
             ("", lambda row: row["reason"] or row["notes"]),
         ],
         as_json,
-        f"No revision of {name} was uploaded. `roundhouse model push` sends one.",
+        f"{name} has no revision yet.",
     )
+
+
+@app.command("fit")
+def fit_model(
+    name: str,
+    revision: Annotated[str | None, typer.Option(help="Digest; left out: the newest.")] = None,
+    context: Annotated[int | None, typer.Option(min=1, help="Tokens of a request; left out: all it reads.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests of that length at once.")] = 1,
+    gpus: Annotated[
+        float | None, typer.Option(min=0, help="GPUs per replica; left out: 1 where there are any.")
+    ] = None,
+    kv_dtype: Annotated[Literal["auto", "fp8"], typer.Option(help="Of the KV cache.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a model fits into the memory that is free, and what would fit instead."""
+    asked = {
+        "revision": revision,
+        "context_tokens": context,
+        "concurrency": concurrency,
+        "gpus_per_replica": gpus,
+        "kv_dtype": kv_dtype,
+    }
+    query = urlencode({key: value for key, value in asked.items() if value is not None})
+    with connect() as api:
+        fit = api.get(f"{path_of('models', name, 'fit')}?{query}")
+    if as_json:
+        typer.echo(json.dumps(fit))
+        return
+    console.print(fit["reason"])
+    parts = [("weights", "weights"), ("activations", "activation"), ("engine", "engine"), ("KV cache", "kv_cache")]
+    show(
+        [{"part": part, "bytes": fit[f"{field}_bytes"]} for part, field in parts],
+        [("part", lambda row: row["part"]), ("size#", lambda row: size(row["bytes"]))],
+        False,
+        "",
+    )
+    measured = "measured" if fit["calibrated"] else "not measured"
+    console.print(f"The estimate may be wrong by {fit['error']:.0%} ({measured}).", style="dim")
+    for assumption in fit["assumptions"]:
+        console.print(f"note: {assumption}", style="dim")
+
+
+@app.command("describe")
+def describe_model(
+    name: str,
+    description: Annotated[str | None, typer.Option(help="What the model is for.")] = None,
+    tags: Annotated[str | None, typer.Option(help="Separated by commas; empty removes them.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Under which it may be used.")] = None,
+    task: Annotated[str | None, typer.Option(help="Empty: what the architecture tells.")] = None,
+) -> None:
+    """Change what the library says of a model."""
+    words = None if tags is None else [word.strip() for word in tags.split(",") if word.strip()]
+    said = {"description": description, "tags": words, "licence": licence, "task": task}
+    with connect() as api:
+        model = api.patch(path_of("models", name), {key: value for key, value in said.items() if value is not None})
+    console.print(
+        f"{model['name']}: {model['description'] or 'no description'}; task {model['task'] or 'unknown'}; "
+        f"licence {model['licence'] or 'unknown'}; tags {', '.join(model['tags']) or 'none'}"
+    )
+
+
+@app.command("cancel")
+def cancel_import(name: str) -> None:
+    """End a running import and remove what it fetched."""
+    with connect() as api:
+        api.delete(path_of("models", name, "import"))
+    console.print(f"Nothing is being imported as {name} any more.")
 
 
 @app.command("gc")

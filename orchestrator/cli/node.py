@@ -5,13 +5,15 @@ import os
 import signal
 import socket
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from orchestrator.cli.output import AsJson, connect, console, show, size, state
 from orchestrator.errors import HostError, InvalidRequestError
-from orchestrator.host import processes, ray_node, router_process
+from orchestrator.host import processes, ray_node, router_process, weights_process
 from orchestrator.host.home import Home, free_ports, require_own_address, write_secret
 from orchestrator.host.join import JoinToken, parse_join_token
 from orchestrator.host.options import RouterOptions
@@ -33,10 +35,27 @@ def list_nodes(as_json: AsJson = False) -> None:
             ("CPUs free#", lambda row: f"{row['cpus_free']:g}/{row['cpus']:g}"),
             ("GPUs free#", lambda row: f"{row['gpus_free']:g}/{row['gpus']:g}"),
             ("memory size", lambda row: size(row["memory_bytes"])),
+            ("weights", _weights),
         ],
         as_json,
         "Ray has no nodes yet.",
     )
+
+
+def _weights(row: dict[str, Any]) -> str:
+    """What the node has of the library, and what it fetches."""
+    weights = row["weights"]
+    if weights is None:
+        return "does not report"
+    kept = f"{len(weights['revisions'])} revisions"
+    if weights["library"]:
+        return f"{kept} (library)"
+    words = [f"{kept}, {size(weights['used_bytes'])} of {size(weights['limit_bytes'])}"]
+    words += [
+        f"fetching {each['revision'][:19]}: {size(each['done_bytes'])} of {size(each['total_bytes'])}"
+        for each in weights["fetches"]
+    ]
+    return "; ".join(words)
 
 
 @app.command("join-command")
@@ -48,12 +67,24 @@ def join_command() -> None:
     console.print(answer["note"], style="dim" if answer["reachable"] else "yellow")
 
 
+def _size(text: str) -> str:
+    try:
+        TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError as error:
+        raise typer.BadParameter("Give a size such as 200GiB.") from error
+    return text
+
+
 def join(
     token: Annotated[str, typer.Argument(help="The token of `roundhouse node join-command`; `-` reads it from stdin.")],
     node_address: Annotated[
         str | None, typer.Option(help="Address at which the others reach this machine; found by itself if left out.")
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=0, help="CPUs offered to replicas.")] = None,
+    cache_size: Annotated[
+        str | None,
+        typer.Option(help="Disk for weights, as 200GiB; left out: all but a twentieth of it.", parser=_size),
+    ] = None,
     router: Annotated[bool, typer.Option("--router", help="Serve /v1 here as well, with the cluster's keys.")] = False,
     host: Annotated[str, typer.Option(help="Address of the router's public port.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The router's public port.", min=1, max=65535)] = 8000,
@@ -79,7 +110,8 @@ def join(
     if router:
         wanted = RouterOptions(host=host, port=port, ops_host=ops_host, ops_port=ops_port, workers=workers)
         router_process.require_free_ports(wanted)
-    asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus, wanted))
+    weights = weights_process.cache_child(home, store_url=parsed.store_url, address=address, cache_size=cache_size)
+    asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus, weights, wanted))
 
 
 def _address_towards(host: str, port: int) -> str:
@@ -92,10 +124,10 @@ def _address_towards(host: str, port: int) -> str:
         return str(probe.getsockname()[0])
 
 
-async def _stay(token: JoinToken, ray: processes.Child, router: processes.Child | None, stop: asyncio.Event) -> None:
-    """Until `stop`. Raises HostError when Ray ends before; a router that falls is started again."""
+async def _stay(token: JoinToken, ray: processes.Child, others: Sequence[processes.Child], stop: asyncio.Event) -> None:
+    """Until `stop`. Raises HostError when Ray ends before; another one that falls is started again."""
     ended, stopped = asyncio.create_task(ray.wait()), asyncio.create_task(stop.wait())
-    kept = [] if router is None else [asyncio.create_task(processes.keep_running(router, stop.is_set))]
+    kept = [asyncio.create_task(processes.keep_running(each, stop.is_set)) for each in others]
     try:
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
@@ -110,7 +142,12 @@ async def _stay(token: JoinToken, ray: processes.Child, router: processes.Child 
 
 
 async def _join(
-    home: Home, token: JoinToken, node_address: str, cpus: int, wanted_router: RouterOptions | None
+    home: Home,
+    token: JoinToken,
+    node_address: str,
+    cpus: int,
+    weights: processes.Child,
+    wanted_router: RouterOptions | None,
 ) -> None:
     token_path = home.run / "joined.token"
     processes.adopt_orphans()
@@ -131,17 +168,19 @@ async def _join(
     try:
         write_secret(token_path, token.ray_token)
         ray_node.write_node_config(home, token.store_url, node_address)
+        await weights.start()
         await ray.start()
         console.print(f"Joining {token.ray_address} as {node_address}. Ctrl-C leaves.")
         if router is not None and wanted_router is not None:
             await router.start()
             console.print(f"Its router listens at {wanted_router.local_url}. Its log is {router.log}.")
-        await _stay(token, ray, router, stop)
+        await _stay(token, ray, [weights] if router is None else [weights, router], stop)
     finally:
         stop.set()
         if router is not None:
             await router.stop(router_process.GRACE_S)
         await ray.stop(2)
+        await weights.stop(weights_process.GRACE_S)
         await asyncio.to_thread(processes.end, processes.descendants())
         for path in (token_path, home.node_config):
             path.unlink(missing_ok=True)

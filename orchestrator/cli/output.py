@@ -79,7 +79,9 @@ def state(word: str) -> Text:
     colour = {
         "ready": "green", "alive": "green", "gone": "red",
         "starting": "yellow", "receiving": "yellow", "verifying": "yellow", "degraded": "yellow",
-        "draining": "yellow", "cordoned": "yellow", "failed": "red", "rejected": "red",
+        "draining": "yellow", "cordoned": "yellow", "failed": "red", "rejected": "red", "swapping": "yellow",
+        "done": "green", "queued": "yellow", "preparing": "yellow", "first": "yellow", "rolling": "yellow",
+        "restarting": "yellow", "undoing": "yellow",
     }.get(word, "dim")  # fmt: skip
     return Text.assemble(("●", colour), f" {word}")
 

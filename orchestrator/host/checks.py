@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 from msgspec import Struct
 
-from orchestrator.host.devices import gpus
 from orchestrator.host.home import Home, bind_error
-from orchestrator.library.fit import GIB
+from orchestrator.library.engine_memory import GIB
+from replicas.devices import gpus
 
 _MIN_MEMORY_BYTES = 4 * GIB
 _MIN_DISK_BYTES = 2 * GIB

@@ -47,8 +47,10 @@ class Home:
         self.admin_key = root / "admin.key"
         self.store_password = root / "store.password"
         self.ray_token = root / "ray.token"
-        self.models = root / "models"
         self.library = root / "library"
+        self.contents = self.library / "contents"
+        self.cache = root / "cache"
+        """Of a host that has joined: nothing to back up."""
         self.logs = root / "logs"
         self.store = root / "store"
         self.run = root / "run"
@@ -75,7 +77,7 @@ class Home:
     def prepare(self) -> None:
         """Make the folders and, once, the secrets. Raises HostError when the place cannot be written."""
         try:
-            for folder in (self.root, self.models, self.library, self.logs, self.store, self.run):
+            for folder in (self.root, self.library, self.logs, self.store, self.run):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Ray makes its own folders writable for everyone; what is around them must not let others in.
             private = self.ray_folder.parent

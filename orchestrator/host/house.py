@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from orchestrator.errors import HostError
-from orchestrator.host import ray_node, router_process, store_server
+from orchestrator.host import ray_node, router_process, store_server, weights_process
 from orchestrator.host.home import Home, Instance
 from orchestrator.host.options import UpOptions
 from orchestrator.host.processes import Child, descendants, end, keep_running
@@ -20,12 +20,19 @@ from orchestrator.host.progress import Event, Stage, StageFinished, StageStarted
 _POLL_S = 0.1
 _STORE_READY_S = 15.0
 _HTTP_READY_S = 60.0
-_GRACE_S = {"router": router_process.GRACE_S, "orchestrator": 10.0, "ray": 2.0, "store": 10.0}
+_GRACE_S = {
+    "router": router_process.GRACE_S,
+    "orchestrator": 10.0,
+    "weights": weights_process.GRACE_S,
+    "ray": 2.0,
+    "store": 10.0,
+}
+"""In the order in which they stop."""
 _RAY_END_S = 1.5
 
 
 class House:
-    """Store, Ray, orchestrator and router of this machine, as children of this process."""
+    """Store, Ray, weights, orchestrator and router of this machine, as children of this process."""
 
     def __init__(self, home: Home, options: UpOptions, report: Callable[[Event], None]) -> None:
         self._home = home
@@ -54,6 +61,7 @@ class House:
         await self._wait_for_store()
         where = "append-only file in the home" if self._options.store_url is None else "external"
         self._report(StageFinished(Stage.STORE, time.time(), where))
+        await self._start_child(self._weights())
         await self._start_child(self._router())
         await self._start_child(self._orchestrator())
         for url in self._options.ops_urls:
@@ -81,9 +89,9 @@ class House:
     async def stop(self) -> None:
         """Stop in the order in which nobody is left waiting: the router drains first, the store goes last."""
         self._stopping = True
-        for name in ("router", "orchestrator", "ray", "store"):
+        for name, grace_s in _GRACE_S.items():
             if name in self._children:
-                await self._children[name].stop(_GRACE_S[name])
+                await self._children[name].stop(grace_s)
             if name == "ray":
                 # Ray's processes leave their starter; as their adopted parent we know them all. The router has
                 # drained before, so nothing is cut short here.
@@ -121,6 +129,9 @@ class House:
         env = self._ray_env | {f"ROUNDHOUSE_ORCHESTRATOR_{name}": value for name, value in settings.items()}
         argv = [sys.executable, "-m", "orchestrator.main"]
         return Child("orchestrator", argv, env, self._home.logs / "orchestrator.log")
+
+    def _weights(self) -> Child:
+        return weights_process.library_child(self._home, store_url=self.store_url, address=self._options.node_address)
 
     def _router(self) -> Child:
         return router_process.router_child(

@@ -13,7 +13,7 @@ from msgspec import Struct
 from orchestrator.client import AdminClient
 from orchestrator.errors import HostError, InvalidRequestError, ModelRejectedError, RoundhouseError
 from orchestrator.host import checks, processes
-from orchestrator.host.devices import best_device, gpus
+from orchestrator.host.devices import best_device
 from orchestrator.host.home import Home
 from orchestrator.host.house import House
 from orchestrator.host.options import UpOptions
@@ -27,8 +27,10 @@ from orchestrator.host.progress import (
     StageStarted,
     read_timings,
 )
-from orchestrator.library.folder import examine
+from orchestrator.library.folder import look
 from orchestrator.library.sources import BUILTIN_SMOLLM2, DEFAULT_GPU_MODEL, SourceKind, parse_source
+from orchestrator.library.verification.verify import verify
+from replicas.devices import gpus
 
 _POLL_S = 0.3
 SIMULATED_NAME = "simulated"
@@ -47,7 +49,7 @@ async def run(home: Home, options: UpOptions, report: Callable[[Event], None]) -
     # What an earlier `up` left when it was killed hard.
     await asyncio.to_thread(processes.end, processes.marked(home))
     _check_machine(home, options)
-    _check_model(options)
+    await _check_model(options)
     await asyncio.to_thread(home.prune_ray_sessions)
     house = House(home, options, report)
     try:
@@ -93,12 +95,12 @@ def _check_machine(home: Home, options: UpOptions) -> None:
         raise HostError(" ".join(f"{check.name}: {check.found}. {check.advice}" for check in problems))
 
 
-def _check_model(options: UpOptions) -> None:
+async def _check_model(options: UpOptions) -> None:
     """Refuse what cannot be a model before anything is started."""
     if options.model is not None and not options.simulated:
         source = parse_source(options.model)
         if source.kind is SourceKind.FOLDER:
-            examine(Path(source.id))
+            await look(Path(source.id), verify)
 
 
 async def _start(house: House, home: Home, options: UpOptions, report: Callable[[Event], None]) -> None:
@@ -187,7 +189,7 @@ async def _bring_weights(
     source = parse_source(await asyncio.to_thread(_default_source) if options.model is None else options.model)
     name = options.name or source.name
     known = {each["name"] for each in await asyncio.to_thread(api.get, "/models")}
-    model = await asyncio.to_thread(api.post, "/models", {"source": source.text, "name": name})
+    model = await asyncio.to_thread(api.post, "/models", {"source": source.text, "name": name, "only_if_missing": True})
     model = await _wait_for_model(house, api, model, report, is_new=name not in known)
     report(StageFinished(Stage.MODEL, time.time(), f"{name}, {model['size_bytes'] / 2**20:.0f} MiB"))
     body = _body(options, before.get(name), {"model": name})
@@ -234,14 +236,12 @@ async def _wait_for_model(
     house: House, api: AdminClient, model: dict[str, Any], report: Callable[[Event], None], *, is_new: bool
 ) -> dict[str, Any]:
     path = f"/models/{model['name']}"
-    while model["state"] in ("receiving", "verifying"):
-        progress = model["progress"]
-        if progress is not None:
-            report(_advance(Stage.MODEL, progress))
+    while model["progress"] is not None:
+        report(_advance(Stage.MODEL, model["progress"]))
         house.require_running()
         await asyncio.sleep(_POLL_S)
         model = await asyncio.to_thread(api.get, path)
-    if model["state"] == "rejected":
+    if model["state"] != "ready":
         if is_new:  # a start that could not get its model leaves no trace of it
             with suppress(RoundhouseError):
                 await asyncio.to_thread(api.delete, path)

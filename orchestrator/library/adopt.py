@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import ModelRejectedError
-from orchestrator.library import durable
-from orchestrator.library.manifest import Manifest, ManifestFile, manifest_of
+from replicas.weights import durable
+from replicas.weights.manifest import Manifest, ManifestFile, manifest_of
 
 _PIECE_BYTES = 4 * 2**20
 

@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from orchestrator.errors import ModelRejectedError
 from orchestrator.library.archive_member import Member, refused, shown
-from orchestrator.library.manifest import Manifest, ManifestFile, manifest_of
 from orchestrator.library.tar_members import tar_members
 from orchestrator.library.verification.paths import path_fault
 from orchestrator.library.zip_members import zip_members
+from replicas.weights.manifest import Manifest, ManifestFile, manifest_of
 
 _PIECE_BYTES = 2**20
 

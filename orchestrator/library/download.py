@@ -1,4 +1,4 @@
-"""Runs the hub process, tells how far it is, and says why when it fails."""
+"""Runs the process that asks a hub or a bucket, tells how far it is, and says why when it fails."""
 
 import asyncio
 import os
@@ -8,57 +8,82 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from orchestrator.errors import ModelRejectedError, SourceUnavailableError
-from orchestrator.library.hub import REFUSED
+from orchestrator.library.hub import REFUSED, Found
+from orchestrator.library.listing import Listing, choose, digest
 from orchestrator.library.sources import Source, SourceKind
 
 _LOOK_S = 0.5
 _SPARE_DISK_BYTES = 2**30
-_HUB_NAMES = {SourceKind.HUGGING_FACE: "Hugging Face", SourceKind.MODELSCOPE: "ModelScope"}
-
-
-class Listing(msgspec.Struct, frozen=True):
-    total_bytes: int
-    weights_bytes: int
-    commit: str
+_HUBS = (SourceKind.HUGGING_FACE, SourceKind.MODELSCOPE)
+_NAMES = {
+    SourceKind.HUGGING_FACE: "Hugging Face",
+    SourceKind.MODELSCOPE: "ModelScope",
+    SourceKind.S3: "the S3 storage",
+}
 
 
 async def find(source: Source) -> tuple[Source, Listing]:
-    """The hub that has `source`, and what it would send. A bare id is asked of Hugging Face, then of ModelScope.
+    """What has `source`, and what it would send. A bare id is asked of Hugging Face, then of ModelScope.
 
-    Raises SourceUnavailableError (no hub reachable), ModelRejectedError (the hub says no, or has no safetensors).
+    Raises SourceUnavailableError (nothing reachable), ModelRejectedError (it says no, or has nothing to serve).
     """
-    any_hub = source.kind is SourceKind.ANY_HUB
-    kinds = list(_HUB_NAMES) if any_hub else [source.kind]
+    kinds = _HUBS if source.kind is SourceKind.ANY_HUB else (source.kind,)
     failures: list[SourceUnavailableError | ModelRejectedError] = []
     for kind in kinds:
-        candidate = Source(kind, source.id, source.name)
+        candidate = structs.replace(source, kind=kind)
         try:
-            output = await _hub(candidate, Path(), "list")
+            found = await _list(candidate)
         except (SourceUnavailableError, ModelRejectedError) as error:
             failures.append(error)
             continue
-        listing = msgspec.json.decode(output.strip().splitlines()[-1], type=Listing)
-        if not listing.weights_bytes:
-            raise ModelRejectedError(f"{source.id} has no safetensors weights on {_HUB_NAMES[kind]}.")
-        return candidate, listing
+        return candidate, _listing(candidate, found)
     told = " ".join(failure.message for failure in failures)
     refused = all(isinstance(failure, ModelRejectedError) for failure in failures)
     raise ModelRejectedError(told) if refused else SourceUnavailableError(told)
 
 
+async def _list(source: Source) -> Found:
+    return msgspec.json.decode((await _run(source, "list", _asked(source))).strip().splitlines()[-1], type=Found)
+
+
+def _listing(source: Source, found: Found) -> Listing:
+    """What is fetched, pinned. Raises ModelRejectedError. PURE."""
+    unpinned = structs.replace(source, revision="", file="").text
+    files = choose(found.files, source.file, unpinned)
+    listing = Listing(commit=found.commit or digest(files), revision=found.commit or _asked(source), files=files)
+    if _is_digest(source.revision) and listing.commit != source.revision:
+        raise ModelRejectedError(f"{unpinned} has changed since it was {source.revision}. Import it without that.")
+    return listing
+
+
+def _asked(source: Source) -> str:
+    """The revision that a hub can be asked for."""
+    return "" if _is_digest(source.revision) else source.revision
+
+
+def _is_digest(revision: str) -> bool:
+    """Whether `revision` pins files of a source that knows no commits."""
+    return revision.startswith("sha256:")
+
+
 async def fetch(source: Source, listing: Listing, folder: Path, progress: Callable[[int], Awaitable[None]]) -> None:
-    """Download into `folder`, or go on where an earlier download stopped. `progress` is given bytes on disk."""
+    """Download into `folder`, or go on where an earlier download stopped: then it holds the files of `listing` and no
+    others. `progress` is given bytes on disk.
+
+    Raises SourceUnavailableError (what came stays for the next try), ModelRejectedError.
+    """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     missing = listing.total_bytes - _bytes_below(folder)
     free = shutil.disk_usage(folder).free
     if free < missing + _SPARE_DISK_BYTES:
         raise ModelRejectedError(
-            f"{source.id} needs {missing / 2**30:.1f} GiB more on disk and {folder} has {free / 2**30:.1f} GiB free. "
+            f"{source.text} needs {missing / 2**30:.1f} GiB more on disk and {folder} has {free / 2**30:.1f} GiB free. "
             "Free some space or set ROUNDHOUSE_HOME to a larger disk."
         )
-    task = asyncio.create_task(_hub(source, folder, listing.commit))
+    task = asyncio.create_task(_run(source, "fetch", str(folder), msgspec.json.encode(listing)))
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=_LOOK_S)
@@ -66,7 +91,25 @@ async def fetch(source: Source, listing: Listing, folder: Path, progress: Callab
         await task
     finally:
         task.cancel()
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
+        await asyncio.gather(task, return_exceptions=True)
+    await asyncio.to_thread(_tidy, source, listing, folder)
+
+
+def _tidy(source: Source, listing: Listing, folder: Path) -> None:
+    """Remove what is not of `listing`: partial files, and whole ones of an earlier commit. Raises
+    SourceUnavailableError if something is missing."""
+    wanted = {folder / each.path: each.size_bytes for each in listing.files}
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in wanted:
+            path.unlink()
+    for path, size_bytes in wanted.items():
+        if not path.is_file() or path.stat().st_size != size_bytes:
+            raise SourceUnavailableError(
+                f"{path.relative_to(folder)} of {source.text} did not arrive whole. Import again to fetch the rest."
+            )
 
 
 def _bytes_below(folder: Path) -> int:
@@ -82,29 +125,39 @@ def _bytes_below(folder: Path) -> int:
     return total
 
 
-async def _hub(source: Source, folder: Path, verb: str) -> bytes:
+async def _run(source: Source, verb: str, argument: str, told: bytes = b"") -> bytes:
+    program = "orchestrator.library.s3" if source.kind is SourceKind.S3 else "orchestrator.library.hub"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "orchestrator.library.hub", source.kind.value, source.id, str(folder), verb,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        sys.executable, "-m", program, source.kind.value, source.id, verb, argument,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        output, errors = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
+        output, errors = await process.communicate(told)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode == 0:
         return output
     lines = errors.decode(errors="replace").strip().splitlines()
-    why, hub = (lines[-1] if lines else "it gave no reason"), _HUB_NAMES[source.kind]
-    if process.returncode == REFUSED:
-        raise ModelRejectedError(
-            f"{hub} does not give out {source.id}: {why} Check the id, or set a token that may read it."
+    raise _failure(source, process.returncode, lines[-1] if lines else "it gave no reason")
+
+
+def _failure(source: Source, status: int | None, why: str) -> ModelRejectedError | SourceUnavailableError:
+    if source.kind is SourceKind.S3:  # whose sentences are whole
+        return ModelRejectedError(why) if status == REFUSED else SourceUnavailableError(why)
+    hub = hub_name(source)
+    if status == REFUSED:
+        at = f" at {source.revision}" if source.revision else ""
+        return ModelRejectedError(
+            f"{hub} does not give out {source.id}{at}: {why} Check the id and the revision, or set a token that may "
+            "read it."
         )
-    raise SourceUnavailableError(
+    return SourceUnavailableError(
         f"{hub} cannot be reached ({why}). Check the network, set a mirror (HF_ENDPOINT, MODELSCOPE_ENDPOINT), "
         "or give a folder with --model."
     )
 
 
 def hub_name(source: Source) -> str:
-    return _HUB_NAMES[source.kind]
+    return _NAMES[source.kind]

@@ -1,87 +1,23 @@
-"""Looks into a model folder: can it be served, how large is it."""
+"""A look into a folder on this host before its files are taken."""
 
-import json
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct
+from orchestrator.library.gguf import find_gguf
+from orchestrator.library.verification.facts import ModelFacts
 
-from orchestrator.errors import ModelRejectedError
-
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+Verify = Callable[[Path], Awaitable[ModelFacts]]
 
 
-class FolderFacts(Struct, frozen=True, kw_only=True):
-    architecture: str
-    max_model_len: int | None
-    weights_bytes: int
-    dtype_bytes: float
-    """Bytes of one parameter as stored, from `torch_dtype`; 2 when the configuration does not say."""
+async def look(folder: Path, verify: Verify) -> Path | None:
+    """The GGUF file that the folder stands for, if it does. Raises ModelRejectedError for what cannot be a model."""
+    packed = await asyncio.to_thread(find_gguf, folder)
+    if packed is None and not await asyncio.to_thread(_has_links, folder):
+        await verify(folder)
+    return packed
 
 
-def examine(folder: Path) -> FolderFacts:
-    """What `config.json` and the file list tell. Raises ModelRejectedError naming the file at fault."""
-    if not folder.is_dir():
-        raise ModelRejectedError(f"There is no folder {folder}. Check the path.")
-    config = _config(folder / "config.json")
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        pickles = [path.name for path in folder.iterdir() if path.suffix in _PICKLES]
-        if pickles:
-            raise ModelRejectedError(
-                f"{pickles[0]} is a pickle, which can run code when it is loaded. Convert the weights to safetensors."
-            )
-        raise ModelRejectedError(f"{folder} holds no *.safetensors file, so there are no weights to serve.")
-    _check_index(folder)
-    empty = [path.name for path in weights if path.stat().st_size < 8]
-    if empty:
-        raise ModelRejectedError(f"{empty[0]} is empty or cut off. Copy it again.")
-    return FolderFacts(
-        architecture=config["architectures"][0],
-        max_model_len=_context(config),
-        weights_bytes=sum(path.stat().st_size for path in weights),
-        dtype_bytes=4.0 if str(config.get("dtype") or config.get("torch_dtype")) == "float32" else 2.0,
-    )
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ModelRejectedError(
-            f"{path.parent} is not a model: it has no config.json. Give the folder that holds config.json, "
-            "the tokenizer and the *.safetensors files."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelRejectedError(f"config.json is not readable as JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ModelRejectedError("config.json is not a JSON object.")
-    names = config.get("architectures")
-    if not isinstance(names, list) or not names or not isinstance(names[0], str):
-        raise ModelRejectedError("config.json names no architecture, so no engine can know how to load it.")
-    if "auto_map" in config:
-        raise ModelRejectedError("config.json asks to run code from the model (auto_map), which is refused.")
-    return config
-
-
-def _context(config: dict[str, Any]) -> int | None:
-    text = config.get("text_config")
-    value = config.get("max_position_embeddings") or (
-        text.get("max_position_embeddings") if isinstance(text, dict) else None
-    )
-    return value if isinstance(value, int) else None
-
-
-def _check_index(folder: Path) -> None:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return
-    try:
-        named = set(json.loads(index.read_text())["weight_map"].values())
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ModelRejectedError(f"{index.name} is not a weights index: {error}") from error
-    missing = sorted(name for name in named if not (folder / name).is_file())
-    if missing:
-        raise ModelRejectedError(
-            f"{missing[0]} is named in {index.name} but not there ({len(missing)} of {len(named)} files missing)."
-        )
+def _has_links(folder: Path) -> bool:
+    """Caches of hubs consist of them: such a folder can be verified only once its files have been taken."""
+    return any(path.is_symlink() for path in folder.rglob("*"))

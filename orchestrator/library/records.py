@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Callable
 
-from msgspec import structs
-
-from orchestrator.errors import NotFoundError
+from orchestrator.errors import NotFoundError, StoreUnavailableError
 from orchestrator.events import Changes
 from orchestrator.store import Store
 from orchestrator.types import Model
 
-UPLOADED = "upload"
-"""Source of a model that was uploaded."""
+_STORE_PAUSE_S = 0.5
+
+Change = Callable[[Model | None], Model | None]
+"""From the record, None if there is none, to what it shall be; None leaves it as it is."""
 
 
 class ModelRecords:
@@ -26,30 +26,34 @@ class ModelRecords:
         """By name."""
         return await self._store.models()
 
+    async def find(self, name: str) -> Model | None:
+        return (await self._store.models()).get(name)
+
     async def get(self, name: str) -> Model:
         """Raises NotFoundError."""
-        model = (await self._store.models()).get(name)
+        model = await self.find(name)
         if model is None:
             raise NotFoundError(f"The library has no model {name!r}. `roundhouse model list` shows what it has.")
         return model
 
-    async def put(self, model: Model) -> None:
-        """Write what an import knows of a model; revisions that were uploaded meanwhile stay."""
-
-        def keep(before: Model | None) -> Model:
-            if before is None:
-                return model
-            return structs.replace(model, revisions=before.revisions, description=before.description)
-
-        await self.change(model.name, keep)
-
-    async def change(self, name: str, change: Callable[[Model | None], Model | None]) -> None:
-        """Write what `change` makes of the record; what is None is left as it is."""
+    async def change(self, name: str, change: Change) -> Model | None:
+        """Write what `change` makes of the record, and return it."""
         async with self._changing:
-            after = change((await self._store.models()).get(name))
+            after = change(await self.find(name))
             if after is not None:
                 await self._store.put_model(after)
         self._changes.notify()
+        return after
+
+    async def settle(self, name: str, change: Change) -> None:
+        """As `change`, however long the store is away: for how work ended, which nobody else will write."""
+        while True:
+            try:
+                await self.change(name, change)
+            except StoreUnavailableError:
+                await asyncio.sleep(_STORE_PAUSE_S)
+            else:
+                return
 
     async def delete(self, name: str) -> None:
         """Forget a model."""

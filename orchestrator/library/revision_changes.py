@@ -1,69 +1,76 @@
-"""What becomes of a model's record as revisions arrive, pass and fail. PURE."""
+"""What becomes of a model's record as weights come in, pass, fail and go. PURE."""
 
 from msgspec import structs
 
-from orchestrator.library.records import UPLOADED
-from orchestrator.types import Model, ModelState, Revision
+from orchestrator.types import Import, Model, ModelState, Progress, Revision
 
 
-def arrived(model: Model | None, name: str, revision: Revision, description: str) -> Model:
+def importing(model: Model | None, name: str, wanted: Import, description: str) -> Model:
+    """An import has begun."""
+    model = model or Model(name=name, created_at=wanted.progress.started_at)
+    return structs.replace(model, importing=wanted, failure="", description=description or model.description)
+
+
+def told(model: Model | None, import_id: str, progress: Progress) -> Model | None:
+    """How far the import is. None: nobody waits for it any more."""
+    if model is None or model.importing is None or model.importing.id != import_id:
+        return None
+    return structs.replace(model, importing=structs.replace(model.importing, progress=progress))
+
+
+def failed(model: Model | None, import_id: str, reason: str) -> Model | None:
+    """The import ended without a revision. None: nobody waits for it any more."""
+    if model is None or model.importing is None or model.importing.id != import_id:
+        return None
+    return structs.replace(model, importing=None, failure=reason)
+
+
+def arrived(model: Model | None, name: str, revision: Revision, description: str = "") -> Model:
     """All files of a revision are here and are being verified."""
-    if model is None:
-        model = Model(name=name, source=UPLOADED, state=ModelState.VERIFYING, created_at=revision.created_at)
+    model = model or Model(name=name, created_at=revision.created_at)
     others = tuple(each for each in model.revisions if each.digest != revision.digest)
-    tried_again = model.state is ModelState.REJECTED and model.source == UPLOADED
     return structs.replace(
-        model,
-        revisions=(*others, revision),
-        description=description or model.description,
-        state=ModelState.VERIFYING if tried_again else model.state,
-        reason="" if tried_again else model.reason,
+        model, revisions=(*others, revision), description=description or model.description, failure=""
     )
 
 
 def settled(model: Model | None, revision: Revision) -> Model | None:
     """A revision is ready, and the model stands for it now, or rejected. None: nobody waits for it any more."""
-    if model is None or all(each.upload_id != revision.upload_id for each in model.revisions):
+    if model is None or all(each.arrival != revision.arrival for each in model.revisions):
         return None
-    revisions = tuple(revision if each.upload_id == revision.upload_id else each for each in model.revisions)
-    model = structs.replace(model, revisions=revisions)
-    if revision.state is ModelState.READY:
-        return standing_for(model, revision)
-    if model.state is ModelState.READY:
-        return model
-    return structs.replace(model, state=ModelState.REJECTED, reason=revision.reason)
+    revisions = tuple(revision if each.arrival == revision.arrival else each for each in model.revisions)
+    ready = revision.state is ModelState.READY
+    return structs.replace(
+        _without_import(model, revision.arrival),
+        revisions=revisions,
+        revision=revision.digest if ready else model.revision,
+    )
+
+
+def came_again(model: Model | None, digest: str, arrival: str) -> Model | None:
+    """A revision that is ready was brought once more: the model stands for it. None: it is not there any more."""
+    if not is_ready(model, digest):
+        return None
+    assert model is not None  # noqa: S101 - or it would not be ready
+    return structs.replace(_without_import(model, arrival), revision=digest, failure="")
 
 
 def without(model: Model, digest: str) -> Model:
     """The record without a revision; it stands for the newest ready one that is left, if there is one."""
     left = tuple(each for each in model.revisions if each.digest != digest)
-    model = structs.replace(model, revisions=left)
     if model.revision != digest:
-        return model
-    ready = [each for each in left if each.state is ModelState.READY]
-    if ready:
-        return standing_for(model, ready[-1])
-    reason = "Its revision was removed. Push or import it again."
-    return structs.replace(model, state=ModelState.REJECTED, reason=reason, revision="", path="", size_bytes=0)
-
-
-def standing_for(model: Model, revision: Revision) -> Model:
-    """The record of a model that stands for one of its revisions."""
-    return structs.replace(
-        model,
-        state=ModelState.READY,
-        reason="",
-        revision=revision.digest,
-        path=revision.path,
-        size_bytes=revision.size_bytes,
-        architecture=revision.architecture,
-        max_model_len=revision.max_model_len,
-        progress=None,
-    )
+        return structs.replace(model, revisions=left)
+    ready = [each.digest for each in left if each.state is ModelState.READY]
+    return structs.replace(model, revisions=left, revision=ready[-1] if ready else "")
 
 
 def is_ready(model: Model | None, digest: str) -> bool:
     """Whether the library has this revision of the model."""
-    return model is not None and any(
-        each.digest == digest and each.state is ModelState.READY for each in model.revisions
-    )
+    found = None if model is None else model.find(digest)
+    return found is not None and found.state is ModelState.READY
+
+
+def _without_import(model: Model, arrival: str) -> Model:
+    if model.importing is None or model.importing.id != arrival:
+        return model
+    return structs.replace(model, importing=None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from msgspec.structs import replace
 
 from orchestrator.accounts import Accounts
 from orchestrator.api.app import create_app
@@ -15,12 +16,15 @@ from orchestrator.api.context import Context
 from orchestrator.deployments import Deployments
 from orchestrator.events import Changes
 from orchestrator.library.fit import Device
-from orchestrator.library.library import Library
+from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
+from orchestrator.reconcile import application_name, deployment_and_digest
+from orchestrator.replica_orders import HttpReplicaOrders
 from orchestrator.settings import Settings
 from orchestrator.store import Store
+from orchestrator.swaps import Swaps
 from orchestrator.types import (
     Action,
     ObservedApplication,
@@ -57,19 +61,18 @@ class RecordingCluster:
         return self.node_list
 
     def apply(self, action: Action) -> None:
-        name = action.deployment.name if isinstance(action, StartApplication) else action.name
+        name = action.deployment.name if isinstance(action, StartApplication) else deployment_and_digest(action.name)[0]
         if name == self.refuses:
             raise ValueError(f"{name} cannot be placed")
         self.actions.append(action)
         match action:
             case StartApplication(deployment=one, spec_digest=digest):
-                self.shown[one.name] = ObservedApplication(
-                    name=one.name, spec_digest=digest, target_replicas=one.replicas, status="RUNNING"
-                )
-            case ScaleApplication(name=name, spec_digest=digest, replicas=replicas):
+                name = application_name(one.name, digest)
                 self.shown[name] = ObservedApplication(
-                    name=name, spec_digest=digest, target_replicas=replicas, status="RUNNING"
+                    name=name, deployment=one.name, spec_digest=digest, target_replicas=one.replicas, status="RUNNING"
                 )
+            case ScaleApplication(name=name, replicas=replicas):
+                self.shown[name] = replace(self.shown[name], target_replicas=replicas)
             case StopApplication(name=name):
                 del self.shown[name]
 
@@ -88,7 +91,7 @@ class ApiHouse:
         async with asyncio.timeout(20):
             async for _ in self.context.changes():
                 answer = await self.client.get(f"/models/{name}")
-                if answer.json()["state"] in ("ready", "rejected"):
+                if answer.json()["progress"] is None:
                     return dict(answer.json())
         raise AssertionError("the changes ended")
 
@@ -109,15 +112,20 @@ async def api_house(
         accounts = Accounts(store, home / "admin.key")
         await accounts.ensure_admin_key()
         records, device = ModelRecords(store, changes), Device(kind="cpu", memory_bytes=memory_bytes)
-        library = Library(records, home / "models", lambda: device)
-        revisions = Revisions(home / "library", records, lambda: device)
+        revisions = Revisions(home / "library", records)
+        imports = Imports(records, home / "library" / "imports", revisions, lambda: device)
         await revisions.start()
         loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
-        context = Context(settings, store, accounts, Deployments(store), library, revisions, loop, changes, time.time())
+        deployments, orders = Deployments(store), HttpReplicaOrders()
+        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed.nodes, changes)
+        context = Context(
+            settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes, time.time()
+        )
         transport = httpx.ASGITransport(create_app(context))
         headers = {"authorization": f"Bearer {ADMIN_KEY}"}
         base_url = "http://localhost/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client:
             yield ApiHouse(client, context, cluster)
-        await library.stop()
+        await orders.close()
+        await imports.stop()
         await revisions.stop()

@@ -11,12 +11,12 @@ import redis as sync_redis
 from orchestrator.accounts import csrf_token_of, digest_of
 from orchestrator.api.openapi import document
 from orchestrator.reconcile import spec_digest
-from orchestrator.types import Model, ModelState, ScaleApplication, StartApplication, StopApplication
+from orchestrator.types import ScaleApplication, StartApplication, StopApplication
 from replicas.types import ENDPOINT_IDS_KEY, Endpoint, endpoint_key
 from router.types import CREDENTIALS_KEY
 from tests.contract.api_house import ADMIN_KEY, ApiHouse, api_house
+from tests.honest_models import LLAMA, llama_shapes, write_model
 from tests.unit.orchestrator.builders import endpoint, node
-from tests.unit.orchestrator.test_library import model_folder
 
 
 @pytest.fixture
@@ -163,34 +163,9 @@ async def test_no_auth_lets_localhost_in_and_no_other_host_name(valkey_url: str,
         assert rebound.status_code == 403
 
 
-async def test_import_of_a_folder_becomes_ready_with_the_digest_of_its_files(house: ApiHouse, tmp_path: Path) -> None:
-    folder = model_folder(tmp_path / "tiny")
-    answer = await house.client.post("/models", json={"source": str(folder)})
-    assert (answer.status_code, answer.json()["state"]) == (202, "receiving")
-    model = await house.wait_for_model("tiny")
-    assert model["state"] == "ready"
-    assert str(model["revision"]).startswith("sha256:")
-    assert model["architecture"] == "LlamaForCausalLM"
-    again = await house.client.post("/models", json={"source": str(folder)})
-    assert again.json()["state"] == "ready"
-
-
-async def test_import_that_cannot_be_served_is_rejected_with_the_reason(house: ApiHouse, tmp_path: Path) -> None:
-    folder = model_folder(tmp_path / "bad", **{"pytorch_model.bin": b"x"})
-    await house.client.post("/models", json={"source": str(folder)})
-    model = await house.wait_for_model("bad")
-    assert (model["state"], "pickle" in str(model["reason"])) == ("rejected", True)
-    deployed = await house.client.put("/deployments/bad", json={"model": "bad"})
-    assert (deployed.status_code, "pickle" in error_of(deployed)) == (409, True)
-
-
-async def test_import_larger_than_this_machine_is_rejected_before_anything_is_started(
-    valkey_url: str, tmp_path: Path
-) -> None:
-    async with api_house(valkey_url, tmp_path, memory_bytes=2**30) as small:
-        await small.client.post("/models", json={"source": str(model_folder(tmp_path / "m"))})
-        model = await small.wait_for_model("m")
-    assert (model["state"], "GiB for it" in str(model["reason"])) == ("rejected", True)
+def model_folder(path: Path) -> Path:
+    write_model(path, LLAMA, llama_shapes())
+    return path
 
 
 async def test_model_that_is_deployed_cannot_be_removed(house: ApiHouse, tmp_path: Path) -> None:
@@ -256,20 +231,13 @@ async def test_action_that_ray_refuses_is_told_and_holds_up_no_other(house: ApiH
     await deploy_simulated(house, "good")
     house.cluster.refuses = "bad"
     await house.tick()
-    assert set(house.cluster.shown) == {"good"}
+    assert {each.deployment for each in house.cluster.shown.values()} == {"good"}
     (problem,) = (await house.client.get("/system")).json()["problems"]
     assert "bad" in problem
     house.cluster.refuses = ""
     await house.tick()
-    assert set(house.cluster.shown) == {"bad", "good"}
+    assert {each.deployment for each in house.cluster.shown.values()} == {"bad", "good"}
     assert (await house.client.get("/system")).json()["problems"] == []
-
-
-async def test_import_cut_off_with_its_folder_gone_is_rejected_at_the_next_start(house: ApiHouse) -> None:
-    gone = Model(name="gone", source="/no/such/folder", state=ModelState.RECEIVING, created_at=1.0)
-    await house.context.store.put_model(gone)
-    await house.context.library.resume()
-    assert (await house.wait_for_model("gone"))["state"] == "rejected"
 
 
 async def test_catalog_while_ray_is_away_still_follows_the_replicas(house: ApiHouse, valkey_url: str) -> None:

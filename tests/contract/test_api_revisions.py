@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from orchestrator.events import Changes
-from orchestrator.library.fit import Device
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.store import Store
@@ -154,9 +153,9 @@ async def test_orchestrator_killed_as_it_takes_a_revision_over_ends_with_it_read
 
     await house.context.revisions.stop()
     async with Store(valkey_url) as store:
-        folder, device = house.context.settings.home / "library", Device(kind="cpu", memory_bytes=2**36)
+        folder = house.context.settings.home / "library"
         records = ModelRecords(store, Changes())
-        dying = Revisions(folder, records, lambda: device, reached=reached)
+        dying = Revisions(folder, records, reached=reached)
         object.__setattr__(house.context, "revisions", dying)
         await dying.start()
         session = await begin(house, model(tmp_path / "a"))
@@ -164,7 +163,7 @@ async def test_orchestrator_killed_as_it_takes_a_revision_over_ends_with_it_read
         async with asyncio.timeout(30):
             await killed.wait()
         asking.cancel()
-        after = Revisions(folder, records, lambda: device)
+        after = Revisions(folder, records)
         await after.start()
         async with asyncio.timeout(30):
             while (await records.all())["tiny"].state is not ModelState.READY:  # noqa: ASYNC110

@@ -33,8 +33,8 @@ async def listen(house: ApiHouse, role: Role) -> AsyncIterator[tuple[str, Any]]:
 
 async def test_events_to_an_admin_begin_with_every_list_and_then_tell_only_what_changed(house: ApiHouse) -> None:
     async with asyncio.timeout(10), aclosing(cast(Any, listen(house, Role.ADMIN))) as events:
-        first = {name for name, _ in [await anext(events) for _ in range(5)]}
-        assert first == {"catalog", "models", "deployments", "replicas", "nodes"}
+        first = {name for name, _ in [await anext(events) for _ in range(7)]}
+        assert first == {"catalog", "models", "uploads", "deployments", "swaps", "replicas", "nodes"}
         await house.client.put("/deployments/chat", json={"engine": "simulated"})
         await house.tick()
         told = dict([await anext(events), await anext(events)])
@@ -48,7 +48,7 @@ async def test_events_end_when_the_session_that_listens_is_revoked(house: ApiHou
     response = await stream_events(cast(Any, house.context), who)
     async with asyncio.timeout(10):
         stream = response.body_iterator
-        for _ in range(5):
+        for _ in range(7):
             await anext(stream)
         await house.client.delete("/keys/bob")
         assert [chunk async for chunk in stream] == []

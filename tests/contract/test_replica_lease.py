@@ -8,10 +8,9 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from replicas.errors import SpecMissingError, StoreUnavailableError
-from replicas.lease import (
+from replicas.lease import Lease, LeaseKeeper
+from replicas.store import (
     LEASE_S,
-    Lease,
-    LeaseKeeper,
     fetch_spec,
     open_store,
     publish_endpoint,

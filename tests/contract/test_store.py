@@ -12,7 +12,7 @@ from orchestrator.deployments import Deployments
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError, StoreUnavailableError
 from orchestrator.reconcile import spec_digest
 from orchestrator.store import Store
-from orchestrator.types import DEPLOYMENTS_KEY, Deployment, DeploymentWish, Model, ModelState
+from orchestrator.types import DEPLOYMENTS_KEY, Deployment, DeploymentWish, Model, ModelState, Revision
 from replicas.types import (
     ENDPOINT_IDS_KEY,
     ReplicaSpec,
@@ -33,7 +33,8 @@ from router.types import (
 from tests.conftest import ValkeyProcess
 from tests.unit.orchestrator.builders import endpoint, failure, outside
 
-MODEL = Model(name="m", source="/m", state=ModelState.READY, revision="sha256:a", path="/m", created_at=1.0)
+REVISION = Revision(digest="sha256:a", arrival="1", source="/m", state=ModelState.READY, path="/m", created_at=1.0)
+MODEL = Model(name="m", revision="sha256:a", revisions=(REVISION,), created_at=1.0)
 WISH = DeploymentWish(model="m", drain_deadline_s=1.0)
 
 
@@ -62,7 +63,8 @@ async def test_deployment_put_again_replaces_replicas_only_for_new_weights(valke
         await store.put_model(MODEL)
         first = await deployments.put("chat", WISH)
         same = await deployments.put("chat", WISH)
-        await store.put_model(structs.replace(MODEL, revision="sha256:b"))
+        newer = structs.replace(REVISION, digest="sha256:b")
+        await store.put_model(structs.replace(MODEL, revision="sha256:b", revisions=(REVISION, newer)))
         other = await deployments.put("chat", WISH)
     assert (first.generation, same.generation, other.generation) == (1, 1, 2)
     assert other.created_at == first.created_at
@@ -71,7 +73,7 @@ async def test_deployment_put_again_replaces_replicas_only_for_new_weights(valke
 async def test_deployment_of_weights_that_are_not_ready_is_refused(valkey_url: str) -> None:
     async with Store(valkey_url) as store:
         deployments = Deployments(store)
-        await store.put_model(structs.replace(MODEL, state=ModelState.REJECTED, reason="no weights"))
+        await store.put_model(Model(name="m", created_at=1.0, failure="no weights"))
         with pytest.raises(ConflictError, match="no weights"):
             await deployments.put("chat", WISH)
         with pytest.raises(NotFoundError):

@@ -137,7 +137,7 @@ def test_port_taken_is_named_with_its_owner_and_nothing_stays(tmp_path: Path) ->
     ("files", "reason"),
     [
         (None, "There is no folder"),
-        ({"readme.txt": "hello"}, "not a model: it has no config.json"),
+        ({"readme.txt": "hello"}, "config.json is not there, so this is not a model"),
         ({"config.json": '{"architectures": ["LlamaForCausalLM"]}'}, "no weights to serve"),
     ],
 )

@@ -19,6 +19,9 @@ class Hub:
     files: Mapping[str, bytes]
     cut_file: str = ""
     url: str = ""
+    names_commits: bool = True
+    asked: set[str] = field(default_factory=set)
+    """Revisions that anything was asked for at."""
     served: list[tuple[str, int]] = field(default_factory=list)
     """Path and first byte of every transfer that was asked for."""
 
@@ -38,7 +41,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         path = urlsplit(self.path).path
-        if path.startswith("/api/models/owner/tiny/tree/"):
+        revision = _revision(self.path)
+        self.hub.asked.add(revision)
+        if revision not in ("", "main", "master", "v1", COMMIT):
+            self._json({"error": "Invalid rev id", "Code": 404, "Message": "no such revision"}, 404)
+        elif path.startswith("/api/models/owner/tiny/tree/"):
             files = self.hub.files.items()
             self._json([{"type": "file", "path": name, "size": len(data), "oid": _sha(data)} for name, data in files])
         elif path.startswith("/api/models/owner/tiny"):
@@ -54,7 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
                     "Size": len(data),
                     "Type": "blob",
                     "Sha256": _sha(data),
-                    "Revision": COMMIT,
+                    "Revision": COMMIT if self.hub.names_commits else "",
+                    "CommittedDate": 1,
                 }
                 for name, data in self.hub.files.items()
             ]
@@ -72,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         if status == 404:
-            self.send_header("x-error-code", "RepoNotFound")
+            self.send_header("x-error-code", "RepoNotFound" if "owner/tiny" not in self.path else "RevisionNotFound")
         self.end_headers()
         self.wfile.write(body)
 
@@ -101,6 +109,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(data[first:])
+
+
+def _revision(url: str) -> str:
+    """The branch, tag or commit that an address asks for; empty where it says none."""
+    path, query = urlsplit(url).path, parse_qs(urlsplit(url).query)
+    parts = path.split("/")
+    for before in ("revision", "tree", "resolve"):
+        if before in parts[:-1]:
+            return parts[parts.index(before) + 1]
+    return query.get("Revision", [""])[0]
 
 
 def _sha(data: bytes) -> str:

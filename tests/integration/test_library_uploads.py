@@ -16,12 +16,12 @@ import pytest
 
 from orchestrator.errors import HostError
 from orchestrator.library.adopt import hash_folder
-from orchestrator.library.contents import Contents
-from orchestrator.library.manifest import digest
 from orchestrator.library.uploads.errors import UploadRefusedError
 from orchestrator.library.uploads.push import Push as RealPush
 from orchestrator.library.uploads.push import Pushed, PushProgress
 from orchestrator.library.uploads.types import UploadLimits
+from replicas.weights.contents import Contents
+from replicas.weights.manifest import digest
 from tests.integration.upload_server import Disaster, UploadServer
 
 MIB = 2**20

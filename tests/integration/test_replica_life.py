@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from replicas import replica as replica_module
 from replicas.errors import EngineStartError, EngineUnhealthyError, SpecMissingError
-from replicas.lease import open_store
 from replicas.replica import Place, ReplicaLife
+from replicas.store import open_store
 from replicas.types import (
     CHANGES_CHANNEL,
     ENDPOINT_IDS_KEY,

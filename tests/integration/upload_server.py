@@ -19,12 +19,12 @@ from fastapi.responses import JSONResponse
 from msgspec import Struct
 
 from orchestrator.errors import RoundhouseError
-from orchestrator.library.contents import Contents
-from orchestrator.library.manifest import Manifest
-from orchestrator.library.uploads.intake import write_all
 from orchestrator.library.uploads.routes import create_router
 from orchestrator.library.uploads.types import Session, UploadLimits
 from orchestrator.library.uploads.uploads import Uploads
+from replicas.weights.contents import Contents
+from replicas.weights.intake import write_all
+from replicas.weights.manifest import Manifest
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.integration.upload_server"])

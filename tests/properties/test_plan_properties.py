@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from orchestrator.reconcile import plan, spec_digest
+from orchestrator.reconcile import application_name, plan, spec_digest
 from orchestrator.types import (
     Action,
     Deployment,
@@ -16,6 +16,7 @@ from orchestrator.types import (
     StopApplication,
 )
 from router.types import ExternalEngine, PolicyName, RoutingSettings
+from tests.unit.orchestrator.builders import endpoint
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 ROUTING = st.builds(
@@ -55,14 +56,16 @@ def deployments(draw: st.DrawFn) -> dict[str, Deployment]:
 def clusters(draw: st.DrawFn) -> tuple[DesiredState, ObservedState]:
     desired = draw(deployments())
     digests = st.sampled_from([*(spec_digest(each) for each in desired.values()), "ffffffff"])
+    names = draw(st.sets(st.tuples(NAMES, digests)))
     applications = {
-        name: ObservedApplication(
-            name=name,
-            spec_digest=draw(digests),
+        application_name(name, digest): ObservedApplication(
+            name=application_name(name, digest),
+            deployment=name,
+            spec_digest=digest,
             target_replicas=draw(st.integers(0, 4)),
             status=draw(STATUSES),
         )
-        for name in draw(st.sets(NAMES))
+        for name, digest in names
     }
     return DesiredState(deployments=desired), ObservedState(applications=applications)
 
@@ -73,8 +76,13 @@ def applied(observed: ObservedState, actions: tuple[Action, ...]) -> ObservedSta
     for action in actions:
         match action:
             case StartApplication(deployment=deployment, spec_digest=digest):
-                applications[deployment.name] = ObservedApplication(
-                    name=deployment.name, spec_digest=digest, target_replicas=deployment.replicas, status="RUNNING"
+                name = application_name(deployment.name, digest)
+                applications[name] = ObservedApplication(
+                    name=name,
+                    deployment=deployment.name,
+                    spec_digest=digest,
+                    target_replicas=deployment.replicas,
+                    status="RUNNING",
                 )
             case ScaleApplication(name=name, replicas=replicas):
                 applications[name] = structs.replace(applications[name], target_replicas=replicas)
@@ -106,8 +114,33 @@ def test_plan_with_deletions_under_way_settles_in_two_rounds(cluster: tuple[Desi
     second = applied(first, plan(desired, first, 1.0))
     assert plan(desired, second, 2.0) == ()
     assert {name: each.target_replicas for name, each in second.applications.items()} == {
-        name: each.replicas for name, each in desired.deployments.items() if each.replicas
+        application_name(name, spec_digest(each)): each.replicas
+        for name, each in desired.deployments.items()
+        if each.replicas
     }
+
+
+@given(clusters(), st.data())
+def test_plan_of_a_surge_stops_the_old_replicas_only_once_the_new_ones_are_ready(
+    cluster: tuple[DesiredState, ObservedState], data: st.DataObject
+) -> None:
+    desired, observed = cluster
+    surging = {name: structs.replace(each, surge=True) for name, each in desired.deployments.items()}
+    ready = {name: data.draw(st.integers(0, 5)) for name in surging}
+    endpoints = tuple(
+        endpoint(name, number, spec_digest=spec_digest(surging[name]))
+        for name in surging
+        for number in range(ready[name])
+    )
+    seen = structs.replace(observed, endpoints=endpoints)
+    stopped = {
+        each.name for each in plan(DesiredState(deployments=surging), seen, 0.0) if isinstance(each, StopApplication)
+    }
+    for name, each in observed.applications.items():
+        deployment = surging.get(each.deployment)
+        if deployment is None or each.status == "DELETING" or each.spec_digest == spec_digest(deployment):
+            continue
+        assert (name in stopped) is (ready[each.deployment] >= deployment.replicas or not deployment.replicas)
 
 
 @given(clusters())

@@ -7,12 +7,12 @@ import msgspec
 from msgspec import structs
 
 from orchestrator.errors import RoundhouseError
-from orchestrator.library import durable
-from orchestrator.library.contents import Contents, Reached
 from orchestrator.library.uploads.declaration import check_space, is_single_archive
-from orchestrator.library.uploads.intake import WriteAll
 from orchestrator.library.uploads.live import RECORD, LiveSession
 from orchestrator.library.uploads.types import DeclaredFile, Session
+from replicas.weights import durable
+from replicas.weights.contents import Contents, Reached
+from replicas.weights.intake import WriteAll
 
 _log = logging.getLogger("roundhouse.library")
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.library import durable
-from orchestrator.library.uploads.intake import Intake
+from replicas.weights import durable
+from replicas.weights.intake import Intake
 
 _PIECE_BYTES = 4 * 2**20
 

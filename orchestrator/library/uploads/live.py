@@ -15,11 +15,11 @@ from secrets import token_hex
 import msgspec
 from msgspec import structs
 
-from orchestrator.library import durable
 from orchestrator.library.uploads import errors
-from orchestrator.library.uploads.intake import Intake, WriteAll
 from orchestrator.library.uploads.protocol import Place
 from orchestrator.library.uploads.types import Session, SessionState
+from replicas.weights import durable
+from replicas.weights.intake import Intake, WriteAll
 
 RECORD = "session.json"
 

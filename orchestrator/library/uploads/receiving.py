@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from orchestrator.library.uploads import errors
-from orchestrator.library.uploads.intake import Intake
 from orchestrator.library.uploads.protocol import CHECKSUM_MISMATCH, Checksum, beyond_the_end
+from replicas.weights.intake import Intake
 
 _BUFFER_BYTES = 4 * 2**20
 _BUFFER_PIECES = 512

@@ -1,12 +1,9 @@
 """Bodies of the upload API."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.api.schemas import NAME_PATTERN
-
-UploadStateName = Literal["receiving", "complete", "expired"]
+from orchestrator.api.body import NAME_PATTERN
+from orchestrator.api.model_schemas import UploadSummary
 
 
 class UploadFileBody(BaseModel):
@@ -43,18 +40,5 @@ class UploadFileView(BaseModel):
     """Of what is here, once it is whole; else what was declared."""
 
 
-class UploadView(BaseModel):
-    id: str
-    name: str
-    author: str
-    description: str
-    notes: str
-    state: UploadStateName
-    created_at: float
-    updated_at: float
-    expires_at: float
-    received_bytes: int
-    total_bytes: int
-    revision: str
-    """Digest of the manifest, once complete."""
+class UploadView(UploadSummary):
     files: list[UploadFileView]

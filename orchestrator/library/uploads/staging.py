@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from orchestrator.library import durable
 from orchestrator.library.archive import ArchiveLimits, unpack
-from orchestrator.library.manifest import Manifest, ManifestFile, manifest_of
 from orchestrator.library.uploads.declaration import is_single_archive
 from orchestrator.library.uploads.live import LiveSession
 from orchestrator.library.uploads.types import UploadLimits
+from replicas.weights import durable
+from replicas.weights.manifest import Manifest, ManifestFile, manifest_of
 
 
 def build_staging(live: LiveSession, limits: UploadLimits, free_bytes: int) -> tuple[Path, Manifest]:

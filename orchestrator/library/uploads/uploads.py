@@ -13,17 +13,18 @@ from secrets import token_hex
 from typing import Any
 
 from orchestrator.errors import RoundhouseError
-from orchestrator.library import durable
-from orchestrator.library.contents import Contents, Reached, nothing
-from orchestrator.library.manifest import Manifest, decode, digest, encode
 from orchestrator.library.uploads import changes, errors, joining, receiving
 from orchestrator.library.uploads.declaration import check_files, check_sha256
 from orchestrator.library.uploads.folders import SessionFolders
-from orchestrator.library.uploads.intake import WriteAll, write_all
 from orchestrator.library.uploads.live import LiveSession
 from orchestrator.library.uploads.protocol import CHECKSUM_MISMATCH, Checksum, Place, check_patch
 from orchestrator.library.uploads.staging import build_staging
 from orchestrator.library.uploads.types import DeclaredFile, Session, SessionState, UploadLimits
+from replicas.weights import durable
+from replicas.weights.contents import Contents, Reached, nothing
+from replicas.weights.errors import WeightsError
+from replicas.weights.intake import WriteAll, write_all
+from replicas.weights.manifest import Manifest, decode, digest, encode
 
 _log = logging.getLogger("roundhouse.library")
 _THREADS = 16
@@ -48,7 +49,9 @@ class Uploads:
         now: Callable[[], float] = time.time,
         reached: Reached = nothing,
         write: WriteAll = write_all,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._changed = changed
         self._contents = contents
         self._received = received
         self.limits = limits or UploadLimits()
@@ -118,6 +121,7 @@ class Uploads:
             with _full_is_507(name):
                 live: LiveSession = await self._run(self._folders.make, session, outstanding)
             self._live[session.id] = live
+        self._changed()
         self._reached("session-made")
         return live.session
 
@@ -183,6 +187,7 @@ class Uploads:
             raise
         finally:
             intake.busy = False
+            self._changed()
         return intake.offset
 
     async def drop(self, id_: str, name: str) -> None:
@@ -230,6 +235,7 @@ class Uploads:
             if live.session.state is SessionState.RECEIVING:
                 await self._close(live)
             await self._hand_over(live)
+        self._changed()
         return live.session
 
     async def finish(self, id_: str) -> None:
@@ -237,6 +243,7 @@ class Uploads:
         live = self._find(id_)
         await live.change(self._run, partial(changes.finished, now=self._now()))
         await self._run(live.drop_data)
+        self._changed()
 
     async def delete(self, id_: str) -> None:
         """Forget a session and all that was sent. Raises UploadRefusedError (404)."""
@@ -244,6 +251,7 @@ class Uploads:
         async with live.ending:
             if self._live.pop(id_, None) is not None:
                 await self._run(self._folders.remove, live)
+        self._changed()
 
     async def sweep(self) -> int:
         """Expire sessions that nothing is sent to, and forget old records; how many sessions expired."""
@@ -274,7 +282,7 @@ class Uploads:
         async with live.ending:
             try:
                 await self._hand_over(live)
-            except (RoundhouseError, OSError) as error:
+            except (RoundhouseError, WeightsError, OSError) as error:
                 _log.warning(
                     "The upload of %s is complete, but cannot be handed over yet: %s", live.session.name, error
                 )
@@ -355,6 +363,7 @@ class Uploads:
     async def _watched(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in body:
             self._reached("bytes-came")
+            self._changed()
             yield piece
 
     def _find(self, id_: str) -> LiveSession:

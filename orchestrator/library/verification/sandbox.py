@@ -44,11 +44,11 @@ def seal(limits: Limits) -> bool:
     """Take everything away that examining does not need. Single thread only. True if the network is the kernel's
     to refuse. Raises OSError, ValueError if a limit cannot be set."""
     sys.dont_write_bytecode = True
-    isolated = _leave_network()
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NOFILE, limits.open_files)
-    _limit(resource.RLIMIT_AS, limits.memory_bytes)
+    isolated = leave_network()
+    set_limit(resource.RLIMIT_CORE, 0)
+    set_limit(resource.RLIMIT_FSIZE, 0)
+    set_limit(resource.RLIMIT_NOFILE, limits.open_files)
+    set_limit(resource.RLIMIT_AS, limits.memory_bytes)
     # The soft limit ends the process with a signal that says why; the hard one a second later in any case.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
@@ -56,13 +56,13 @@ def seal(limits: Limits) -> bool:
     return isolated
 
 
-def _limit(which: int, value: int) -> None:
+def set_limit(which: int, value: int) -> None:
     _, hard = resource.getrlimit(which)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(which, (value, value))
 
 
-def _leave_network() -> bool:
+def leave_network() -> bool:
     try:
         library = ctypes.CDLL(None, use_errno=True)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.reconcile import spec_digest
+from orchestrator.reconcile import application_name, spec_digest
 from orchestrator.types import Deployment, ObservedApplication, ObservedNode
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, ReplicaState
 from router.types import ExternalEngine
@@ -20,7 +20,13 @@ def outside(name: str = "far", **changes: Any) -> ExternalEngine:
 def application(
     name: str = "chat", digest: str = "", replicas: int = 1, status: str = "RUNNING"
 ) -> ObservedApplication:
-    return ObservedApplication(name=name, spec_digest=digest, target_replicas=replicas, status=status)
+    return ObservedApplication(
+        name=application_name(name, digest),
+        deployment=name,
+        spec_digest=digest,
+        target_replicas=replicas,
+        status=status,
+    )
 
 
 def endpoint(deployment_name: str = "chat", number: int = 1, **changes: Any) -> Endpoint:

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import ModelRejectedError
 from orchestrator.library.adopt import hash_folder
 from orchestrator.library.archive import ArchiveLimits, unpack
-from orchestrator.library.manifest import Manifest
+from replicas.weights.manifest import Manifest
 
 FILES = {"config.json": b"{}", "sub/model.safetensors": b"weights" * 300_000, "empty.txt": b""}
 ROOM = ArchiveLimits(total_bytes=2**30)

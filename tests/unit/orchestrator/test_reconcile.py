@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from orchestrator.reconcile import plan, spec_digest
+from orchestrator.reconcile import application_name, plan, spec_digest
 from orchestrator.types import (
     DesiredState,
     ObservedApplication,
@@ -26,6 +26,8 @@ def kinds(desired: list[Any], observed: list[ObservedApplication]) -> list[str]:
 
 
 SAME = spec_digest(deployment())
+RUNS = application_name("chat", SAME)
+RUNNING = {RUNS: application(digest=SAME)}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,9 @@ SAME = spec_digest(deployment())
         ([deployment()], [], ["StartApplication"]),
         ([deployment()], [application(digest=SAME)], []),
         ([deployment(replicas=3)], [application(digest=SAME)], ["ScaleApplication"]),
-        ([deployment()], [application(digest="ffffffff")], ["StartApplication"]),
+        ([deployment()], [application(digest="ffffffff")], ["StopApplication", "StartApplication"]),
+        ([deployment(surge=True)], [application(digest="ffffffff")], ["StartApplication"]),
+        ([deployment(replicas=0, surge=True)], [application(digest="ffffffff")], ["StopApplication"]),
         ([deployment(replicas=0)], [], []),
         ([deployment(replicas=0, engine=None, external=(outside(),))], [], []),
         ([deployment(replicas=0, engine=None, external=(outside(),))], [application(digest=SAME)], ["StopApplication"]),
@@ -80,10 +84,10 @@ def test_spec_digest_after_a_change_differs_only_if_replicas_must_be_replaced(
 @pytest.mark.parametrize(
     ("observed", "expected"),
     [
-        ({"applications": {"chat": application(digest=SAME)}}, ["StopApplication"]),
-        ({"applications": {"chat": application(digest=SAME, status="DELETING")}}, []),
+        ({"applications": RUNNING}, ["StopApplication"]),
+        ({"applications": {RUNS: application(digest=SAME, status="DELETING")}}, []),
         ({}, []),
-        ({"applications": {"chat": application(digest=SAME)}, "endpoints": (endpoint(),)}, []),
+        ({"applications": RUNNING, "endpoints": (endpoint(),)}, []),
     ],
 )
 def test_plan_after_a_permanent_failure_stops_trying_unless_a_replica_serves(
@@ -109,10 +113,10 @@ def test_spec_digest_before_and_after_the_store_is_the_same_for_whole_numbers_to
 def test_plan_of_a_scale_names_the_running_spec_and_both_numbers() -> None:
     (action,) = plan(
         DesiredState(deployments={"chat": deployment(replicas=3)}),
-        ObservedState(applications={"chat": application(digest=SAME)}),
+        ObservedState(applications=RUNNING),
         now=0.0,
     )
-    assert action == ScaleApplication(name="chat", spec_digest=SAME, replicas=3, reason="1 → 3 replicas")
+    assert action == ScaleApplication(name=RUNS, replicas=3, reason="1 → 3 replicas")
 
 
 def test_actions_are_distinct_types_when_encoded() -> None:

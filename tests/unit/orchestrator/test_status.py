@@ -2,11 +2,15 @@ from typing import Any
 
 import pytest
 
+from orchestrator.reconcile import application_name, spec_digest
 from orchestrator.status import catalog_entry, describe, reason_for_admins
 from orchestrator.types import DeploymentState, ObservedState
 from replicas.types import EngineKind, ReplicaState
 from router.types import ModelStatus, PolicyName, RoutingSettings
 from tests.unit.orchestrator.builders import application, deployment, endpoint, failure, node, outside
+
+_RUNS = application_name("chat", spec_digest(deployment()))
+GAVE_UP = {_RUNS: application(status="DEPLOY_FAILED")}
 
 STARTING = {"state": ReplicaState.STARTING, "detail": "loading the weights"}
 
@@ -42,7 +46,7 @@ STARTING = {"state": ReplicaState.STARTING, "detail": "loading the weights"}
         ({}, {"failures": {"chat": failure(permanent=False)}}, DeploymentState.STARTING, "waiting for Ray"),
         (
             {},
-            {"failures": {"chat": failure()}, "applications": {"chat": application(status="DEPLOY_FAILED")}},
+            {"failures": {"chat": failure()}, "applications": GAVE_UP},
             DeploymentState.FAILED,
             "no memory",
         ),

@@ -14,11 +14,11 @@ from fastapi.responses import JSONResponse
 
 from orchestrator.errors import AccessDeniedError, RoundhouseError, StoreUnavailableError
 from orchestrator.library.adopt import hash_folder
-from orchestrator.library.contents import Contents
-from orchestrator.library.manifest import Manifest, digest
 from orchestrator.library.uploads.routes import create_router
 from orchestrator.library.uploads.types import Session, SessionState, UploadLimits
 from orchestrator.library.uploads.uploads import Uploads
+from replicas.weights.contents import Contents
+from replicas.weights.manifest import Manifest, digest
 
 MIB = 2**20
 TUS = {"tus-resumable": "1.0.0"}

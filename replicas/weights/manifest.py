@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from orchestrator.errors import InvalidRequestError
+from replicas.weights.errors import InvalidRevisionError
 
 DIGEST_PREFIX = "sha256:"
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -49,8 +49,8 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(data: bytes) -> Manifest:
-    """Raises InvalidRequestError when `data` is not what `encode` writes."""
+    """Raises InvalidRevisionError when `data` is not what `encode` writes."""
     try:
         return manifest_of(msgspec.json.decode(data, type=Manifest).files)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"This is not a manifest of a revision: {error}.") from error
+        raise InvalidRevisionError(f"This is not a manifest of a revision: {error}.") from error

@@ -1,28 +1,30 @@
-"""The library's files on disk: each content once, and revisions as folders of hard links to them.
+"""Weights on disk: each content once, and revisions as folders of hard links to them.
 
     blobs/ab/abcdef…        one file for each content, named by its SHA-256, read-only
     revisions/HEX/          what engines read: hard links to blobs
-    revisions/HEX.json      its manifest
+    revisions/HEX.json      its manifest; whoever uses the revision holds a shared lock on it
     partial/                what is being built; nothing in it counts
 
-Whatever is outside `partial/` is whole: it came there by one rename or link after it had been synced. Where the file
-system knows no hard links, files are copied and a line in the log says so.
+The library on the orchestrator's host and the caches of the others are laid out like this. Whatever is outside
+`partial/` is whole: it came there by one rename or link after it had been synced. Where the file system knows no hard
+links, files are copied and a line in the log says so.
 """
 
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
 
 from msgspec import Struct
 
-from orchestrator.errors import InvalidRequestError, ModelRejectedError, NotFoundError
-from orchestrator.library import durable
-from orchestrator.library.manifest import DIGEST_PREFIX, Manifest, ManifestFile, decode, digest, encode
+from replicas.weights import durable
+from replicas.weights.errors import InvalidRevisionError, RevisionMissingError, WrongFilesError
+from replicas.weights.holding import alone
+from replicas.weights.manifest import DIGEST_PREFIX, Manifest, ManifestFile, decode, digest, encode
 
 _log = logging.getLogger("roundhouse.library")
 _HEX_DIGITS = 64
@@ -63,24 +65,19 @@ class Contents:
             folder.mkdir(parents=True, exist_ok=True)
 
     def folder(self, revision: str) -> Path:
-        """Where a revision's files are, or would be. Raises InvalidRequestError for what is no digest."""
+        """Where a revision's files are, or would be. Raises InvalidRevisionError for what is no digest."""
         return self._revisions / _hex(revision)
 
     def manifest(self, revision: str) -> Manifest:
-        """Raises NotFoundError."""
+        """Raises RevisionMissingError."""
         try:
-            return decode((self._revisions / f"{_hex(revision)}.json").read_bytes())
+            return decode(self._manifest_path(_hex(revision)).read_bytes())
         except FileNotFoundError:
-            raise NotFoundError(f"The library has no revision {revision}.") from None
+            raise RevisionMissingError(f"The library has no revision {revision}.") from None
 
     def revisions(self) -> dict[str, Manifest]:
         """Every whole revision by its digest."""
-        names = sorted(entry.name for entry in self._revisions.iterdir() if _is_hex(entry.name))
-        return {
-            DIGEST_PREFIX + name: self.manifest(DIGEST_PREFIX + name)
-            for name in names
-            if (self._revisions / f"{name}.json").is_file()
-        }
+        return {name: self.manifest(name) for name in sorted(self.names())}
 
     def blob(self, sha256: str, size_bytes: int) -> Path | None:
         """The file with this content, if it is here."""
@@ -90,9 +87,32 @@ class Contents:
         except FileNotFoundError:
             return None
 
+    def find(self, sha256: str) -> Path | None:
+        """The file with this content, whatever its size is."""
+        path = self._blob_path(sha256)
+        return path if _is_hex(sha256) and path.is_file() else None
+
+    def names(self) -> frozenset[str]:
+        """Digests of every whole revision, without reading any."""
+        found = {entry.name for entry in self._revisions.iterdir()}
+        return frozenset(DIGEST_PREFIX + name for name in found if _is_hex(name) and f"{name}.json" in found)
+
+    def in_use(self, revision: str) -> bool:
+        """Whether a process of this host holds the revision."""
+        try:
+            with alone(self._manifest_path(_hex(revision))) as nobody_else:
+                return not nobody_else
+        except FileNotFoundError:
+            return False
+
+    def blobs(self) -> Iterator[Path]:
+        """Every content; the name is its SHA-256."""
+        for folder in self._blobs.iterdir():
+            yield from folder.iterdir()
+
     def sizes(self) -> frozenset[int]:
         """Sizes in bytes of all contents: one of another size need not be looked for."""
-        return frozenset(entry.stat().st_size for entry in self._all_blobs())
+        return frozenset(entry.stat().st_size for entry in self.blobs())
 
     def disk_free(self) -> int:
         """Bytes."""
@@ -111,7 +131,7 @@ class Contents:
         """Make the files below `staging` a revision and return its folder; they must be what `manifest` says.
 
         Afterwards the files in `staging` may be the revision's own: delete them, do not write to them. Killed at any
-        point, it can be called again. Raises ModelRejectedError naming a file that is missing or of another size.
+        point, it can be called again. Raises WrongFilesError naming a file that is missing or of another size.
         """
         name = _hex(digest(manifest))
         target = self._revisions / name
@@ -119,37 +139,51 @@ class Contents:
             _check(staging, file)
             durable.sync_file(staging / file.path)  # before the lock: it may take minutes
         with self._locked():
-            if target.is_dir() and (self._revisions / f"{name}.json").is_file():
+            if self._is_whole(name):
                 return target
             for file in manifest.files:
                 self._keep(staging / file.path, file)
-            durable.write(self._revisions / f"{name}.json", encode(manifest), self._new_partial())
-            self._reached("manifest-written")
-            building = self._build(manifest)
-            self._reached("folder-built")
-            if target.exists():
-                durable.remove(target)  # without a manifest it never was a revision
-            building.rename(target)
-            self._reached("folder-renamed")
-            durable.sync_folder(self._revisions)
+            self._assemble(name, manifest)
         return target
 
+    def keep(self, source: Path, file: ManifestFile) -> None:
+        """Make a file, which must be synced and what `file` says, a content. It may be deleted, not written to."""
+        with self._locked():
+            self._keep(source, file)
+
+    def assemble(self, manifest: Manifest) -> Path:
+        """As `publish`, of contents that are here. Raises WrongFilesError naming a file whose content is not."""
+        name = _hex(digest(manifest))
+        with self._locked():
+            if not self._is_whole(name):
+                for file in manifest.files:
+                    _check_path(file)
+                    if self.blob(file.sha256, file.size_bytes) is None:
+                        raise WrongFilesError(f"The content of {file.path} is missing. Fetch the revision again.")
+                self._assemble(name, manifest)
+        return self._revisions / name
+
     def remove(self, revision: str) -> None:
-        """Forget a revision; `gc` frees what no other one shares. Raises NotFoundError."""
+        """Forget a revision; `gc` frees what no other one shares. Raises RevisionMissingError."""
         name = _hex(revision)
-        if not (self._revisions / f"{name}.json").is_file():
-            raise NotFoundError(f"The library has no revision {revision}.")
+        if not self._manifest_path(name).is_file():
+            raise RevisionMissingError(f"The library has no revision {revision}.")
         with self._locked():
             self._forget(name)
 
-    def gc(self, keep: Iterable[str], *, dry_run: bool) -> GcReport:
-        """Remove every revision but `keep`, the contents that none of those needs, and what was left half-built."""
-        with self._locked():
-            wanted = set(keep)
+    def gc(self, keep: Iterable[str], *, dry_run: bool, keep_contents: Collection[str] = ()) -> GcReport:
+        """Remove every revision but `keep`, the contents that none of those needs, and what was left half-built.
+
+        What a process of this host holds stays too. `keep_contents`: SHA-256 of contents that stay in any case.
+        """
+        with self._locked(), ExitStack() as removing:
             known = self.revisions()
-            dropped = tuple(sorted(set(known) - wanted))
-            needed = {file.sha256 for name in wanted & set(known) for file in known[name].files}
-            blobs = [path for path in self._all_blobs() if path.name not in needed]
+            unwanted = sorted(set(known) - set(keep))
+            # Nobody can begin to use one of these until the block ends.
+            dropped = tuple(each for each in unwanted if removing.enter_context(alone(self._manifest_path(_hex(each)))))
+            needed = {file.sha256 for name in set(known) - set(dropped) for file in known[name].files}
+            needed |= set(keep_contents)
+            blobs = [path for path in self.blobs() if path.name not in needed]
             half = self._half_built()
             folders = [self._revisions / _hex(name) for name in dropped]
             freed = sum(path.stat().st_size for path in blobs) + sum(map(durable.bytes_below, (*half, *folders)))
@@ -183,6 +217,21 @@ class Contents:
         durable.sync_folder(self._blobs)
         self._reached("content-kept")
 
+    def _is_whole(self, name: str) -> bool:
+        return (self._revisions / name).is_dir() and self._manifest_path(name).is_file()
+
+    def _assemble(self, name: str, manifest: Manifest) -> None:
+        target = self._revisions / name
+        durable.write(self._manifest_path(name), encode(manifest), self._new_partial())
+        self._reached("manifest-written")
+        building = self._build(manifest)
+        self._reached("folder-built")
+        if target.exists():
+            durable.remove(target)  # without a manifest it never was a revision
+        building.rename(target)
+        self._reached("folder-renamed")
+        durable.sync_folder(self._revisions)
+
     def _build(self, manifest: Manifest) -> Path:
         building = self._new_partial()
         building.mkdir()
@@ -209,7 +258,7 @@ class Contents:
             durable.sync_folder(self._revisions)
             self._reached("revision-hidden")
             durable.remove(gone)
-        (self._revisions / f"{name}.json").unlink(missing_ok=True)
+        self._manifest_path(name).unlink(missing_ok=True)
         durable.sync_folder(self._revisions)
 
     def _half_built(self) -> list[Path]:
@@ -222,12 +271,11 @@ class Contents:
         ]
         return [*self._partial.iterdir(), *(self._revisions / name for name in sorted(lonely))]
 
-    def _all_blobs(self) -> Iterator[Path]:
-        for folder in self._blobs.iterdir():
-            yield from folder.iterdir()
-
     def _blob_path(self, sha256: str) -> Path:
         return self._blobs / sha256[:2] / sha256
+
+    def _manifest_path(self, name: str) -> Path:
+        return self._revisions / f"{name}.json"
 
     def _new_partial(self) -> Path:
         return self._partial / token_hex(8)
@@ -240,10 +288,15 @@ class Contents:
             yield
 
 
+def is_revision(folder: Path, revision: str) -> bool:
+    """Whether `folder` holds this revision, whoever's contents it belongs to."""
+    return folder.name == _hex(revision) and folder.is_dir() and Path(f"{folder}.json").is_file()
+
+
 def _hex(revision: str) -> str:
     name = revision.removeprefix(DIGEST_PREFIX)
     if not _is_hex(name):
-        raise InvalidRequestError(f"{revision!r} is no revision: a revision is `sha256:` and 64 hexadecimal digits.")
+        raise InvalidRevisionError(f"{revision!r} is no revision: a revision is `sha256:` and 64 hexadecimal digits.")
     return name
 
 
@@ -251,14 +304,18 @@ def _is_hex(name: str) -> bool:
     return len(name) == _HEX_DIGITS and not name.strip("0123456789abcdef")
 
 
-def _check(staging: Path, file: ManifestFile) -> None:
+def _check_path(file: ManifestFile) -> None:
     parts = PurePosixPath(file.path).parts
     if not parts or file.path.startswith("/") or ".." in parts:
-        raise ModelRejectedError(f"{file.path!r} is no path inside a model folder.")
+        raise WrongFilesError(f"{file.path!r} is no path inside a model folder.")
+
+
+def _check(staging: Path, file: ManifestFile) -> None:
+    _check_path(file)
     path = staging / file.path
     if path.is_symlink() or not path.is_file():
-        raise ModelRejectedError(f"{file.path} is missing. Upload or import the model again.")
+        raise WrongFilesError(f"{file.path} is missing. Upload or import the model again.")
     if path.stat().st_size != file.size_bytes:
-        raise ModelRejectedError(
+        raise WrongFilesError(
             f"{file.path} has {path.stat().st_size} bytes instead of {file.size_bytes}. Upload or import it again."
         )

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import InvalidRequestError
 from orchestrator.library.adopt import hash_folder
-from orchestrator.library.manifest import ManifestFile, decode, digest, encode, manifest_of
+from replicas.weights.errors import InvalidRevisionError
+from replicas.weights.manifest import ManifestFile, decode, digest, encode, manifest_of
 
 NAMES = st.text(alphabet="ab-._0é中", min_size=1, max_size=4).filter(lambda name: not name.startswith("."))
 FILES = st.builds(
@@ -62,5 +62,5 @@ def test_digest_of_a_folder_is_that_of_revisions_imported_before(files: dict[str
     ],
 )
 def test_decode_of_something_else_says_that_it_is_no_manifest(data: bytes) -> None:
-    with pytest.raises(InvalidRequestError, match="not a manifest"):
+    with pytest.raises(InvalidRevisionError, match="not a manifest"):
         decode(data)

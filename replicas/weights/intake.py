@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
-from orchestrator.library import durable
+from replicas.weights import durable
 
 _PIECE_BYTES = 4 * 2**20
 

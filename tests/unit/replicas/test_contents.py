@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import InvalidRequestError, ModelRejectedError, NotFoundError
-from orchestrator.library.adopt import adopt, hash_folder
-from orchestrator.library.contents import Contents
-from orchestrator.library.manifest import Manifest, ManifestFile, digest
+from orchestrator.library.adopt import hash_folder
+from replicas.weights.contents import Contents
+from replicas.weights.errors import InvalidRevisionError, RevisionMissingError, WrongFilesError
+from replicas.weights.manifest import Manifest, ManifestFile, digest
 
 FIRST = {"config.json": b"{}", "model-1.safetensors": b"1" * 5000, "model-2.safetensors": b"2" * 5000}
 SECOND = FIRST | {"model-2.safetensors": b"3" * 5000}
@@ -89,7 +89,7 @@ def test_publish_of_what_the_manifest_does_not_say_is_refused(tmp_path: Path, fi
     contents = Contents(tmp_path / "library")
     staging, _ = folder(tmp_path / "s", {"config.json": b"{}"})
     (staging / "link.json").symlink_to("config.json")
-    with pytest.raises(ModelRejectedError, match=reason):
+    with pytest.raises(WrongFilesError, match=reason):
         contents.publish(staging, Manifest((file,)))
     assert contents.revisions() == {}
 
@@ -159,34 +159,9 @@ def test_take_of_a_content_holds_it_through_a_collection(tmp_path: Path) -> None
 
 def test_unknown_revisions_are_refused_with_a_sentence(tmp_path: Path) -> None:
     contents = Contents(tmp_path / "library")
-    with pytest.raises(NotFoundError, match="no revision"):
+    with pytest.raises(RevisionMissingError, match="no revision"):
         contents.remove("sha256:" + "0" * 64)
-    with pytest.raises(NotFoundError, match="no revision"):
+    with pytest.raises(RevisionMissingError, match="no revision"):
         contents.manifest("sha256:" + "0" * 64)
-    with pytest.raises(InvalidRequestError, match="64 hexadecimal"):
+    with pytest.raises(InvalidRevisionError, match="64 hexadecimal"):
         contents.folder("sha256:../../etc")
-
-
-@pytest.mark.parametrize("link", [False, True])
-def test_adopt_of_a_folder_stages_its_files_and_tells_how_far_it_is(tmp_path: Path, link: bool) -> None:
-    source, _ = folder(tmp_path / "host", FIRST | {".cache/x": b"hidden"})
-    told: list[int] = []
-    manifest = adopt(source, tmp_path / "staging", told.append, link=link)
-    assert content(tmp_path / "staging") == FIRST
-    assert told[-1] == manifest.total_bytes == 10_002
-    assert (source / "config.json").samefile(tmp_path / "staging" / "config.json") is link
-    contents = Contents(tmp_path / "library")
-    assert content(contents.publish(tmp_path / "staging", manifest)) == FIRST
-
-
-def test_adopt_that_fails_leaves_no_staging(tmp_path: Path) -> None:
-    source, _ = folder(tmp_path / "host", FIRST)
-
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    with pytest.raises(OSError, match="full"):
-        adopt(source, tmp_path / "staging", fail, link=False)
-    assert not (tmp_path / "staging").exists()
-    with pytest.raises(ModelRejectedError, match="no folder"):
-        adopt(tmp_path / "nowhere", tmp_path / "staging", fail, link=False)

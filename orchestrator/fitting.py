@@ -1,0 +1,61 @@
+"""Which memory there is in the cluster, and whether a deployment can ever fit into it. PURE."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import structs
+
+from orchestrator.library.fit import assess
+from orchestrator.library.fit_types import Accelerator, Fit, FitQuestion, Hardware
+from orchestrator.library.verification.facts import ModelFacts
+from replicas.host_types import HostRecord
+
+
+def hardware_of(hosts: Iterable[HostRecord], memory_bytes: int, free_bytes: int) -> Hardware:
+    """What replicas could run on. `memory_bytes`, `free_bytes`: of the orchestrator's host, for those without a GPU."""
+    gpus = tuple(
+        Accelerator(
+            host=host.address, index=gpu.index, name=gpu.name, memory_bytes=gpu.memory_bytes, free_bytes=gpu.free_bytes
+        )
+        for host in hosts
+        for gpu in host.gpus
+    )
+    return Hardware(accelerators=gpus, host_memory_bytes=memory_bytes, host_free_bytes=free_bytes)
+
+
+def question_of(gpus_per_replica: float, max_model_len: int | None, engine_args: Mapping[str, Any]) -> FitQuestion:
+    """What a deployment with these settings asks for. Settings of other kinds than vLLM takes are left to vLLM."""
+    args = {name.replace("-", "_"): value for name, value in engine_args.items()}
+    gpus = max(gpus_per_replica, _whole(args.get("tensor_parallel_size")) or 0)
+    utilization = args.get("gpu_memory_utilization")
+    return FitQuestion(
+        context_tokens=max_model_len,
+        gpus_per_replica=gpus,
+        kv_dtype="fp8" if str(args.get("kv_cache_dtype", "")).startswith("fp8") else "auto",
+        dtype=args["dtype"] if args.get("dtype") in ("float16", "bfloat16", "float32") else "auto",
+        gpu_memory_utilization=float(utilization) if isinstance(utilization, int | float) else None,
+        max_num_batched_tokens=_whole(args.get("max_num_batched_tokens")),
+        max_num_seqs=_whole(args.get("max_num_seqs")),
+    )
+
+
+def hopeless(facts: ModelFacts, question: FitQuestion, hardware: Hardware) -> Fit | None:
+    """The estimate, if the deployment could not start even with all memory free and the estimate's error in its favour.
+
+    None if it could, or if nothing is known of the GPUs.
+    """
+    if question.gpus_per_replica and not hardware.accelerators:
+        return None
+    emptied = Hardware(
+        accelerators=tuple(structs.replace(gpu, free_bytes=gpu.memory_bytes) for gpu in hardware.accelerators),
+        host_memory_bytes=hardware.host_memory_bytes,
+        host_free_bytes=hardware.host_memory_bytes,
+    )
+    fit = assess(facts, question, emptied)
+    if fit.fits or (fit.room_bytes and fit.needed_bytes * (1 - fit.error) <= fit.room_bytes):
+        return None
+    return fit
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
