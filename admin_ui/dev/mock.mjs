@@ -4,6 +4,8 @@
 //   npm run mock -- --empty                  → nothing deployed, library empty
 //   ROUNDHOUSE_URL=http://127.0.0.1:5180 npm run dev   → the same API behind Vite's dev server
 //
+// Uploads and swaps need a real one: ROUNDHOUSE_URL=http://127.0.0.1:8000 npm run dev
+//
 // Keys: "rh-admin" and "rh-user". A message with a word in it makes trouble on purpose:
 // "error" a typed error in mid-stream, "cut" a stream without an end, "503" a model that is starting, "401" a lost login.
 import { createServer } from "node:http";
@@ -18,7 +20,7 @@ const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
-const LISTS = ["models", "deployments", "replicas", "nodes"];
+const LISTS = ["models", "uploads", "deployments", "swaps", "replicas", "nodes"];
 
 const state = makeState({ empty: process.argv.includes("--empty") });
 const listeners = new Set();

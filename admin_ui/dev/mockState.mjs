@@ -43,7 +43,7 @@ const ANSWER_ZH = `**扇形车库**（roundhouse）是存放和调转机车的�
 const SHARE = { tenant: "", weight: 1, max_priority: "normal" };
 
 export function makeState({ empty }) {
-  const lists = { models: [], deployments: [], replicas: [], nodes: nodes() };
+  const lists = { models: [], uploads: [], deployments: [], swaps: [], replicas: [], nodes: nodes() };
   let keys = [
     { id: "a1b2c3", name: "admin", role: "admin", hint: "rh-q7Zk…", created_at: now() - 86400 * 12, ...SHARE },
     { id: "d4e5f6", name: "open-webui", role: "user", hint: "rh-Xw3f…", created_at: now() - 86400 * 3, ...SHARE },
@@ -107,6 +107,7 @@ export function makeState({ empty }) {
       return [204];
     },
     "POST models": (_, { source, name }) => [202, importModel(source, name ?? source.split(/[:/]/).at(-1).toLowerCase())],
+    "PATCH models": (name, body) => [200, Object.assign(find("models", name), body)],
     "DELETE models": (name) => {
       find("models", name);
       remove("models", (each) => each.name === name);
@@ -152,7 +153,13 @@ export function makeState({ empty }) {
   }
 
   const list = (name) => (name === "catalog" ? lists.deployments.map(catalogOf) : name === "models" ? lists.models.map(withDeployments) : lists[name]);
-  const withDeployments = (model) => ({ ...model, deployments: lists.deployments.filter((each) => each.model === model.name).map((each) => each.name) });
+  const withDeployments = (model) => {
+    const deployments = lists.deployments.filter((each) => each.model === model.name).map((each) => each.name);
+    const { revision, size_bytes, architecture, max_model_len, source, state, reason, created_at } = model;
+    const facts = { parameters: Math.round(size_bytes / 2), dtype: "BF16", quantization: "", warnings: [], author: "admin", notes: "" };
+    const only = { digest: revision, size_bytes, architecture, max_model_len, source, state, reason, created_at, deployments, ...facts };
+    return { ...model, deployments, revisions: revision ? [only] : [] };
+  };
 
   return {
     list,
@@ -160,6 +167,7 @@ export function makeState({ empty }) {
     listed: () => list("catalog").map((each) => ({ id: each.name, object: "model", status: each.status, max_model_len: each.max_model_len })),
     answerTo: ({ messages }) => (/[\u4e00-\u9fff]/.test(messages.at(-1).content) ? ANSWER_ZH : ANSWER),
     handle(method, noun, name, verb, body) {
+      if (method === "GET" && verb === "fit") return [200, fitOf(find("models", name))];
       if (method === "GET" && lists[noun]) return [200, list(noun)];
       const act = actions[`${method} ${noun}`];
       if (!act) throw new Refusal(404, "not_found", `The mock has no ${method} ${noun}.`);
@@ -184,7 +192,18 @@ function catalogOf(deployment) {
 
 function modelOf(name, source, more) {
   return { name, source, state: "ready", reason: "", revision: digest(name), size_bytes: 269_060_552, architecture: "LlamaForCausalLM",
-    max_model_len: 8192, created_at: now() - 86400, progress: null, deployments: [], ...more };
+    max_model_len: 8192, created_at: now() - 86400, progress: null, deployments: [], revisions: [],
+    description: "", tags: [], licence: "", task: "generate", ...more };
+}
+
+function fitOf({ size_bytes, max_model_len }) {
+  const gib = 2 ** 30;
+  const kv = (max_model_len ?? 8192) * 131_072;
+  const needed = size_bytes + kv + 2 * gib;
+  return { fits: true, reason: `Fits: ${(needed / gib).toFixed(1)} GiB of 21.6 GiB on the GPU with most room; one request with ${max_model_len} tokens.`,
+    weights_bytes: size_bytes, activation_bytes: 1.5 * gib, engine_bytes: gib / 2, kv_cache_bytes: kv, kv_request_bytes: kv, kv_available_bytes: 21.6 * gib - size_bytes - 2 * gib,
+    needed_bytes: needed, room_bytes: 21.6 * gib, context_tokens: max_model_len, longest_context_tokens: max_model_len, max_context_tokens: max_model_len,
+    max_concurrency: 4, gpus_needed: 1, error: 0.1, calibrated: false, assumptions: ["gpu_memory_utilization is 0.9"] };
 }
 
 const ROUTING = { policy: "prefix-aware", target_ttft_s: 2, max_in_flight: null, queue_requests: 2000, queue_tokens: 8_000_000,

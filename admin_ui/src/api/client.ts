@@ -9,6 +9,17 @@ import type { SessionView } from "./types";
 export const SESSION_KEY = ["session"] as const;
 const CSRF_HEADER = "x-roundhouse-csrf";
 
+/** What a request that may change something must carry, for those who cannot use `apiFetch`. */
+export function csrfHeaders(): Record<string, string> {
+  const session = queryClient.getQueryData<SessionView | null>(SESSION_KEY);
+  return session ? { [CSRF_HEADER]: session.csrf_token } : {};
+}
+
+/** Nobody is logged in any more: leads to the login page. */
+export function endSession(): void {
+  queryClient.setQueryData(SESSION_KEY, null);
+}
+
 /** `fetch` with the session cookie and, where something may change, the CSRF token of the session. */
 export async function apiFetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
   const request = new Request(input, { credentials: "same-origin", ...init });
@@ -21,15 +32,14 @@ export async function apiFetch(input: string | URL | Request, init?: RequestInit
   }
   // A failed login is an answer on the login page; any other 401 leads there.
   if (response.status === 401 && !request.url.endsWith("/api/v1/session")) {
-    queryClient.setQueryData(SESSION_KEY, null);
+    endSession();
   }
   return response;
 }
 
 async function send(request: Request): Promise<Response> {
   if (request.method !== "GET") {
-    const session = queryClient.getQueryData<SessionView | null>(SESSION_KEY);
-    if (session) request.headers.set(CSRF_HEADER, session.csrf_token);
+    for (const [name, value] of Object.entries(csrfHeaders())) request.headers.set(name, value);
   }
   return fetch(request);
 }

@@ -11,6 +11,8 @@ export interface Failure {
 export const UNREACHABLE = "unreachable";
 /** The stream ended without its last event. */
 export const CUT_OFF = "cut_off";
+/** A file that was to be sent can no longer be read on this computer. */
+export const FILE_GONE = "file_gone";
 
 export class ApiError extends Error {
   constructor(readonly failure: Failure) {

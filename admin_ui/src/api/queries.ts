@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { catalogOf } from "./catalog";
 import { api, apiFetch, expectData } from "./client";
 import { ApiError, failureOf } from "./errors";
-import type { CatalogView } from "./types";
+import type { CatalogView, SwapView, UploadSummary } from "./types";
 
 async function fetchCatalog(): Promise<CatalogView[]> {
   const response = await apiFetch("/v1/models");
@@ -17,6 +17,17 @@ export const useCatalog = () => useQuery({ queryKey: ["catalog"], queryFn: fetch
 
 export const useModels = () =>
   useQuery({ queryKey: ["models"], queryFn: async () => expectData(await api.GET("/api/v1/models")) });
+
+/** Uploads under way. The events leave out those that are done; this first answer those that wait for a verdict. */
+export const useUploads = () =>
+  useQuery({
+    queryKey: ["uploads"],
+    queryFn: async (): Promise<UploadSummary[]> =>
+      expectData(await api.GET("/api/v1/uploads")).filter((each) => each.state === "receiving"),
+  });
+
+/** The last swaps of every deployment, oldest first. Only the events tell all of them at once. */
+export const useSwaps = () => useQuery<SwapView[]>({ queryKey: ["swaps"], enabled: false, initialData: [] });
 
 export const useDeployments = () =>
   useQuery({ queryKey: ["deployments"], queryFn: async () => expectData(await api.GET("/api/v1/deployments")) });

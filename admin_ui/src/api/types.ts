@@ -4,6 +4,16 @@ import type { components } from "./generated/schema";
 type Schemas = components["schemas"];
 
 export type ModelView = Schemas["ModelView"];
+export type RevisionView = Schemas["RevisionView"];
+export type ModelImport = Schemas["ModelImport"];
+export type ModelChange = Schemas["ModelChange"];
+export type FitView = Schemas["FitView"];
+export type UploadBody = Schemas["UploadBody"];
+export type UploadView = Schemas["UploadView"];
+export type UploadFileView = Schemas["UploadFileView"];
+export type UploadSummary = Schemas["UploadSummary"];
+export type SwapView = Schemas["SwapView"];
+export type SwapBody = Schemas["SwapBody"];
 export type ProgressView = Schemas["ProgressView"];
 export type DeploymentView = Schemas["DeploymentView"];
 export type DeploymentBody = Schemas["DeploymentBody"];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { formatAge, formatBytes, formatContext, formatDuration } from "./format";
+import { formatAge, formatBytes, formatContext, formatCompact, formatDuration, formatMemory } from "./format";
 
 describe("formatBytes", () => {
   it.each([
@@ -34,6 +34,23 @@ describe("formatDuration", () => {
   ])("%d is %s", (seconds, text) => expect(formatDuration(seconds, "en")).toBe(text));
 
   it("speaks Chinese", () => expect(formatDuration(75, "zh-CN")).toBe("1分钟 15秒"));
+});
+
+it.each([
+  [0, "0 B"],
+  [2048, "2 KiB"],
+  [1_802_240, "1.7 MiB"],
+  [2_297_235_776, "2.1 GiB"],
+  [6_597_069_766_656, "6,144 GiB"],
+])("%d of memory is %s", (bytes, text) => expect(formatMemory(bytes, "en")).toBe(text));
+
+it.each([
+  [14_900, "14.9K"],
+  [596_049_920, "596M"],
+  [7_600_000_000, "7.6B"],
+])("%d parameters are %s", (value, text) => {
+  expect(formatCompact(value, "en")).toBe(text);
+  expect(formatCompact(value, "zh-CN")).toBe(text);
 });
 
 describe("formatAge", () => {

@@ -6,6 +6,14 @@ export function formatNumber(value: number, language: string, digits = 0): strin
   return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
 }
 
+/** 596_049_920 → "596M", as models are talked of. */
+export function formatCompact(value: number, language: string): string {
+  return new Intl.NumberFormat(language.startsWith("zh") ? "en" : language, {
+    notation: "compact",
+    maximumSignificantDigits: 3,
+  }).format(value);
+}
+
 /** Decimal units, as disks and downloads are labelled: 98_000_000 → "98 MB". */
 export function formatBytes(bytes: number, language: string): string {
   let value = bytes;
@@ -15,6 +23,13 @@ export function formatBytes(bytes: number, language: string): string {
     unit += 1;
   }
   return `${formatNumber(value, language, value < 10 && unit > 0 ? 1 : 0)} ${BYTE_UNITS[unit]}`;
+}
+
+/** Binary units, as memory is counted: 2_147_483_648 → "2 GiB". */
+export function formatMemory(bytes: number, language: string): string {
+  const unit = Math.min(3, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1024 ** unit;
+  return `${formatNumber(value, language, unit > 1 ? 1 : 0)} ${["B", "KiB", "MiB", "GiB"][unit]}`;
 }
 
 /** 32768 → "32k", 8192 → "8k", 2000 → "2,000". */

@@ -3,6 +3,7 @@ import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 
 import { en } from "./en";
+import type * as adminWords from "./enAdmin";
 import { zh } from "./zh";
 
 export const LANGUAGES = { en: "English", "zh-CN": "简体中文" } as const;
@@ -13,7 +14,8 @@ const STORAGE_KEY = "roundhouse.language";
 declare module "i18next" {
   interface CustomTypeOptions {
     defaultNS: "translation";
-    resources: { translation: typeof en };
+    // The admin pages bring their own words along: whoever only chats need not load them.
+    resources: { translation: typeof en & typeof adminWords };
   }
 }
 

@@ -37,7 +37,7 @@ export function LiveTable<Row>({ title, query, columns, keyOf, wordsOf, tools, a
     <>
       <PageHead title={title} count={data?.length || undefined} filter={filter}>
         {/* Where there is nothing yet, the empty state has them. */}
-        {data?.length !== 0 && tools}
+        {(data?.length !== 0 || !empty) && tools}
       </PageHead>
       {above}
       {!data && error && <FailureNotice failure={toFailure(error)} onRetry={() => void query.refetch()} />}

@@ -1,3 +1,4 @@
+import { shortDigest } from "./shortDigest";
 import styles from "./Text.module.css";
 
 /** A dash where there is nothing. */
@@ -20,7 +21,7 @@ export function RowName({ children }: { children: string }) {
 
 /** Ids and addresses; `short` cuts a digest to what tells two apart. */
 export function Code({ children, short = false }: { children: string; short?: boolean }) {
-  const shown = short ? children.replace(/^sha256:/, "").slice(0, 12) : children;
+  const shown = short ? shortDigest(children) : children;
   return (
     <code className={styles.code} title={children}>
       {shown}

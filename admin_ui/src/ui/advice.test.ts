@@ -9,6 +9,8 @@ it.each([
   [400, "BadRequestError", "This model's maximum context length is 2048 tokens", "tooLarge"],
   [429, "rate_limited", "", "limited"],
   [503, "starting", "", "unavailable"],
+  [507, "disk_full", "", "diskFull"],
+  [0, "file_gone", "", "fileGone"],
   [502, "bad_gateway", "", "server"],
   [0, "replica_lost", "", "server"],
   [418, "teapot", "", "unknown"],

@@ -1,5 +1,5 @@
 /** From a failure to what a person can do about it: a key of the dictionary. PURE. */
-import { CUT_OFF, UNREACHABLE, type Failure } from "@/api/errors";
+import { CUT_OFF, FILE_GONE, UNREACHABLE, type Failure } from "@/api/errors";
 
 const BY_STATUS = {
   401: "unauthorized",
@@ -11,13 +11,17 @@ const BY_STATUS = {
   400: "invalid",
   429: "limited",
   503: "unavailable",
+  507: "diskFull",
 } as const;
 
-export type Advice = (typeof BY_STATUS)[keyof typeof BY_STATUS] | "unreachable" | "cut_off" | "readyNow" | "server" | "unknown";
+type Known = "unreachable" | "cut_off" | "fileGone";
+
+export type Advice = (typeof BY_STATUS)[keyof typeof BY_STATUS] | Known | "readyNow" | "server" | "unknown";
 
 export function adviceFor({ status, code, message }: Failure): Advice {
   if (code === UNREACHABLE) return "unreachable";
   if (code === CUT_OFF) return "cut_off";
+  if (code === FILE_GONE) return "fileGone";
   if (/context length|too long|maximum.*tokens/i.test(message)) return "tooLarge";
   const known = (BY_STATUS as Record<number, Advice>)[status];
   return known ?? (status >= 500 || /server|replica|engine/.test(code) ? "server" : "unknown");

@@ -46,6 +46,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Roll Back
+         * @description Swap back to what was served before; a swap that still prepares is cancelled.
+         */
+        post: operations["roll_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/scale": {
         parameters: {
             query?: never;
@@ -63,6 +83,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/swap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Swap
+         * @description Serve another revision, without a failed request; `GET /deployments/{name}/swaps` shows how far it is.
+         */
+        post: operations["start_swap"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/swaps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Swaps
+         * @description The last ones, oldest first.
+         */
+        get: operations["list_swaps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -72,7 +132,7 @@ export interface paths {
         };
         /**
          * Stream Events
-         * @description Events `catalog` (everyone), `models`, `deployments`, `replicas`, `nodes` (admins): whole lists.
+         * @description Whole lists, named as in `EventSnapshot`: `catalog` for everyone, all of them for admins.
          */
         get: operations["stream_events"];
         put?: never;
@@ -234,6 +294,50 @@ export interface paths {
         delete: operations["delete_model"];
         options?: never;
         head?: never;
+        /**
+         * Describe Model
+         * @description Change what is said of a model; its revisions stay as they are.
+         */
+        patch: operations["describe_model"];
+        trace?: never;
+    };
+    "/api/v1/models/{name}/fit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Estimate Fit
+         * @description What a replica needs and what is free, and what would fit instead.
+         */
+        get: operations["estimate_fit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Cancel Import
+         * @description End a running import and remove what it fetched; revisions that are ready stay.
+         */
+        delete: operations["cancel_import"];
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -252,6 +356,26 @@ export interface paths {
          * @description Forget a revision. `POST /library/gc` frees what no other one shares.
          */
         delete: operations["delete_revision"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/revisions/{digest}/prefetch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prefetch Revision
+         * @description Have nodes fetch what they lack of a revision; `GET /nodes` and its events show how far they are.
+         */
+        post: operations["prefetch_revision"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -485,6 +609,12 @@ export interface components {
             engine_args?: {
                 [key: string]: unknown;
             };
+            /**
+             * Even If Too Large
+             * @description Try also what cannot fit by the estimate
+             * @default false
+             */
+            even_if_too_large: boolean;
             /** External */
             external?: components["schemas"]["ExternalBody"][];
             /**
@@ -530,7 +660,8 @@ export interface components {
              *       "kv_capacity_tokens": 65536,
              *       "max_running": 64,
              *       "prefill_tokens_per_s": 8000,
-             *       "start_s": 0
+             *       "start_s": 0,
+             *       "swap_s": 0
              *     }
              */
             simulation: components["schemas"]["SimulationBody"];
@@ -577,7 +708,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "starting" | "ready" | "degraded" | "stopped" | "failed";
+            state: "starting" | "ready" | "degraded" | "swapping" | "stopped" | "failed";
             /** Updated At */
             updated_at: number;
         };
@@ -618,6 +749,10 @@ export interface components {
             nodes?: components["schemas"]["NodeView"][] | null;
             /** Replicas */
             replicas?: components["schemas"]["ReplicaView"][] | null;
+            /** Swaps */
+            swaps?: components["schemas"]["SwapView"][] | null;
+            /** Uploads */
+            uploads?: components["schemas"]["UploadSummary"][] | null;
         };
         /**
          * ExternalBody
@@ -681,6 +816,96 @@ export interface components {
             /** Weight */
             weight: number;
         };
+        /** FetchRefusalView */
+        FetchRefusalView: {
+            /** At */
+            at: number;
+            /** Reason */
+            reason: string;
+            /** Revision */
+            revision: string;
+        };
+        /**
+         * FetchView
+         * @description A revision on its way to a node.
+         */
+        FetchView: {
+            /** Bytes Per S */
+            bytes_per_s: number;
+            /** Done Bytes */
+            done_bytes: number;
+            /** Eta S */
+            eta_s?: number | null;
+            /** Revision */
+            revision: string;
+            /** Sources */
+            sources: string[];
+            /** Total Bytes */
+            total_bytes: number;
+        };
+        /**
+         * FitView
+         * @description Bytes are those of each GPU, or of a replica's processes on the CPU.
+         */
+        FitView: {
+            /** Activation Bytes */
+            activation_bytes: number;
+            /** Assumptions */
+            assumptions: string[];
+            /** Calibrated */
+            calibrated: boolean;
+            /** Context Tokens */
+            context_tokens: number;
+            /** Engine Bytes */
+            engine_bytes: number;
+            /**
+             * Error
+             * @description Relative, of all but the KV cache
+             */
+            error: number;
+            /**
+             * Fits
+             * @description Whether the engine would start now
+             */
+            fits: boolean;
+            /** Gpus Needed */
+            gpus_needed: number | null;
+            /** Kv Available Bytes */
+            kv_available_bytes: number;
+            /**
+             * Kv Cache Bytes
+             * @description For all the requests at once
+             */
+            kv_cache_bytes: number;
+            /**
+             * Kv Request Bytes
+             * @description For one of them, without which the engine does not start
+             */
+            kv_request_bytes: number;
+            /**
+             * Longest Context Tokens
+             * @description With which the engine starts
+             */
+            longest_context_tokens: number | null;
+            /**
+             * Max Concurrency
+             * @description Requests of that length that run at once; more wait
+             */
+            max_concurrency: number;
+            /**
+             * Max Context Tokens
+             * @description Of which that many requests run at once
+             */
+            max_context_tokens: number | null;
+            /** Needed Bytes */
+            needed_bytes: number;
+            /** Reason */
+            reason: string;
+            /** Room Bytes */
+            room_bytes: number;
+            /** Weights Bytes */
+            weights_bytes: number;
+        };
         /** GcView */
         GcView: {
             /** Contents */
@@ -693,6 +918,19 @@ export interface components {
             partial: number;
             /** Revisions */
             revisions: string[];
+        };
+        /** GpuView */
+        GpuView: {
+            /** Driver */
+            driver: string;
+            /** Free Bytes */
+            free_bytes: number;
+            /** Index */
+            index: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /** Name */
+            name: string;
         };
         /** JoinView */
         JoinView: {
@@ -811,13 +1049,62 @@ export interface components {
             /** Token */
             token: string;
         };
+        /**
+         * ModelChange
+         * @description What is left out stays.
+         */
+        ModelChange: {
+            /** Description */
+            description?: string | null;
+            /** Licence */
+            licence?: string | null;
+            /** Tags */
+            tags?: string[] | null;
+            /**
+             * Task
+             * @description Empty: what the architecture tells
+             */
+            task?: string | null;
+        };
         /** ModelImport */
         ModelImport: {
-            /** Name */
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Even If Too Large
+             * @description Fetch also what no machine here could serve
+             * @default false
+             */
+            even_if_too_large: boolean;
+            /**
+             * Link
+             * @description Share a folder's files instead of copying them; nobody may write to them any more
+             * @default false
+             */
+            link: boolean;
+            /**
+             * Name
+             * @description None: the source's own
+             */
             name?: string | null;
             /**
+             * Notes
+             * @description What is new in this revision
+             * @default
+             */
+            notes: string;
+            /**
+             * Only If Missing
+             * @description Leave a model of this source that is ready as it is
+             * @default false
+             */
+            only_if_missing: boolean;
+            /**
              * Source
-             * @description `builtin:smollm2`, `hf:OWNER/NAME`, `modelscope:OWNER/NAME`, `OWNER/NAME`, or a folder's path
+             * @description `hf:OWNER/NAME`, `modelscope:OWNER/NAME`, `OWNER/NAME`, each with `@REVISION` where one is meant; `s3://BUCKET/PREFIX`; a folder's or a `.gguf` file's path on the orchestrator's host; `builtin:smollm2`
              */
             source: string;
         };
@@ -853,6 +1140,8 @@ export interface components {
             deployments: string[];
             /** Description */
             description: string;
+            /** Licence */
+            licence: string;
             /** Max Model Len */
             max_model_len: number | null;
             /** Name */
@@ -873,6 +1162,10 @@ export interface components {
              * @enum {string}
              */
             state: "receiving" | "verifying" | "ready" | "rejected";
+            /** Tags */
+            tags: string[];
+            /** Task */
+            task: string;
         };
         /** NodeView */
         NodeView: {
@@ -884,6 +1177,8 @@ export interface components {
             cpus: number;
             /** Cpus Free */
             cpus_free: number;
+            /** Gpu Devices */
+            gpu_devices: components["schemas"]["GpuView"][];
             /** Gpus */
             gpus: number;
             /** Gpus Free */
@@ -896,12 +1191,50 @@ export interface components {
             id: string;
             /** Memory Bytes */
             memory_bytes: number;
+            weights?: components["schemas"]["NodeWeightsView"] | null;
+        };
+        /** NodeWeightsView */
+        NodeWeightsView: {
+            /** Disk Free Bytes */
+            disk_free_bytes: number;
+            /** Fetches */
+            fetches: components["schemas"]["FetchView"][];
+            /** Library */
+            library: boolean;
+            /** Limit Bytes */
+            limit_bytes?: number | null;
+            /** Refusals */
+            refusals: components["schemas"]["FetchRefusalView"][];
+            /** Revisions */
+            revisions: string[];
+            /** Used Bytes */
+            used_bytes: number;
         };
         /**
          * PolicyName
          * @enum {string}
          */
         PolicyName: "least-loaded" | "power-of-two" | "session-affinity" | "prefix-aware";
+        /** PrefetchBody */
+        PrefetchBody: {
+            /** Nodes */
+            nodes?: string[] | null;
+        };
+        /** PrefetchView */
+        PrefetchView: {
+            /** Node */
+            node: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "present" | "fetching" | "refused";
+        };
         /** ProgressView */
         ProgressView: {
             /** Done */
@@ -970,14 +1303,22 @@ export interface components {
             deployments: string[];
             /** Digest */
             digest: string;
+            /** Dtype */
+            dtype: string;
             /** Max Model Len */
             max_model_len: number | null;
             /** Notes */
             notes: string;
+            /** Parameters */
+            parameters: number | null;
+            /** Quantization */
+            quantization: string;
             /** Reason */
             reason: string;
             /** Size Bytes */
             size_bytes: number;
+            /** Source */
+            source: string;
             /**
              * State
              * @enum {string}
@@ -1109,6 +1450,72 @@ export interface components {
              * @default 0
              */
             start_s: number;
+            /**
+             * Swap S
+             * @default 0
+             */
+            swap_s: number;
+        };
+        /** SwapBody */
+        SwapBody: {
+            /**
+             * Deadline S
+             * @description For requests in flight to end; None: the deployment's drain deadline
+             */
+            deadline_s?: number | null;
+            /**
+             * Queue
+             * @description Behind a swap that is on, instead of being refused
+             * @default false
+             */
+            queue: boolean;
+            /**
+             * Revision
+             * @description Digest of a ready revision of the deployment's model
+             */
+            revision: string;
+            /**
+             * Strategy
+             * @description None: what the two revisions allow
+             */
+            strategy?: ("in-place" | "surge" | "restart") | null;
+        };
+        /** SwapView */
+        SwapView: {
+            /** Active */
+            active: boolean;
+            /** By */
+            by: string;
+            /** Deployment */
+            deployment: string;
+            /** Detail */
+            detail: string;
+            /** Ended At */
+            ended_at: number | null;
+            /** From Revision */
+            from_revision: string;
+            /** Id */
+            id: string;
+            /** Reason */
+            reason: string;
+            /** Replica */
+            replica: string;
+            /** Started At */
+            started_at: number;
+            /**
+             * Step
+             * @enum {string}
+             */
+            step: "queued" | "preparing" | "first" | "rolling" | "restarting" | "undoing" | "done" | "failed";
+            /**
+             * Strategy
+             * @enum {string}
+             */
+            strategy: "in-place" | "surge" | "restart";
+            /** To Revision */
+            to_revision: string;
+            /** Why */
+            why: string;
         };
         /** SystemView */
         SystemView: {
@@ -1188,6 +1595,36 @@ export interface components {
             size_bytes: number;
             /** Upload Url */
             upload_url: string;
+        };
+        /** UploadSummary */
+        UploadSummary: {
+            /** Author */
+            author: string;
+            /** Created At */
+            created_at: number;
+            /** Description */
+            description: string;
+            /** Expires At */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Notes */
+            notes: string;
+            /** Received Bytes */
+            received_bytes: number;
+            /** Revision */
+            revision: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "receiving" | "complete" | "expired";
+            /** Total Bytes */
+            total_bytes: number;
+            /** Updated At */
+            updated_at: number;
         };
         /** UploadView */
         UploadView: {
@@ -1390,6 +1827,46 @@ export interface operations {
             };
         };
     };
+    roll_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwapView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     scale_deployment: {
         parameters: {
             query?: never;
@@ -1412,6 +1889,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    start_swap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SwapBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwapView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    list_swaps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwapView"][];
                 };
             };
             /** @description Client Error */
@@ -1902,6 +2463,139 @@ export interface operations {
             };
         };
     };
+    describe_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    estimate_fit: {
+        parameters: {
+            query?: {
+                /** @description None: the one that the model stands for */
+                revision?: string | null;
+                /** @description None: all that the model reads */
+                context_tokens?: number | null;
+                /** @description Requests of that length at once */
+                concurrency?: number;
+                /** @description None: 1 where there are GPUs */
+                gpus_per_replica?: number | null;
+                kv_dtype?: "auto" | "fp8";
+                dtype?: "auto" | "float16" | "bfloat16" | "float32";
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FitView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    cancel_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     delete_revision: {
         parameters: {
             query?: never;
@@ -1920,6 +2614,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    prefetch_revision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PrefetchBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrefetchView"][];
+                };
             };
             /** @description Client Error */
             "4XX": {

@@ -1,3 +1,5 @@
+import "@/i18n/adminWords";
+
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes } from "react-router";
@@ -10,6 +12,7 @@ import styles from "./AdminApp.module.css";
 import { AdminNav } from "./AdminNav";
 import { DeploymentsPage } from "./deployments/DeploymentsPage";
 import { KeysPage } from "./keys/KeysPage";
+import { ModelPage } from "./models/detail/ModelPage";
 import { ModelsPage } from "./models/ModelsPage";
 import { NodesPage } from "./nodes/NodesPage";
 import { ReplicasPage } from "./replicas/ReplicasPage";
@@ -27,6 +30,7 @@ export default function AdminApp() {
           <Routes>
             <Route path="deployments" element={<DeploymentsPage />} />
             <Route path="models" element={<ModelsPage />} />
+            <Route path="models/:name" element={<ModelPage />} />
             <Route path="replicas" element={<ReplicasPage />} />
             <Route path="nodes" element={<NodesPage />} />
             <Route path="keys" element={<KeysPage />} />

@@ -6,6 +6,7 @@ export interface Panel {
   /** What it was opened with; "" for nothing. */
   value: string;
   open: () => void;
+  openWith: (value: string) => void;
   close: () => void;
 }
 
@@ -15,6 +16,7 @@ export function usePanel(name: string): Panel {
     isOpen: params.has(name),
     value: params.get(name) ?? "",
     open: () => setParams({ [name]: "" }),
+    openWith: (value) => setParams({ [name]: value }),
     close: () => setParams({}),
   };
 }

@@ -1,4 +1,4 @@
-import { NumberInput, Textarea } from "@mantine/core";
+import { Checkbox, NumberInput, Textarea } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 
 import type { DeployForm } from "./deployForm";
@@ -39,16 +39,23 @@ export function Advanced({ form, onChange, badArgs }: Props) {
           thousandSeparator=","
         />
         {form.engine === "vllm" ? (
-          <Textarea
-            label={t("admin.deployments.args")}
-            placeholder='{"enforce_eager": true}'
-            value={form.args}
-            onChange={(event) => onChange({ args: event.currentTarget.value })}
-            error={badArgs && t("admin.deployments.argsInvalid")}
-            autosize
-            minRows={2}
-            spellCheck={false}
-          />
+          <>
+            <Textarea
+              label={t("admin.deployments.args")}
+              placeholder='{"enforce_eager": true}'
+              value={form.args}
+              onChange={(event) => onChange({ args: event.currentTarget.value })}
+              error={badArgs && t("admin.deployments.argsInvalid")}
+              autosize
+              minRows={2}
+              spellCheck={false}
+            />
+            <Checkbox
+              label={t("library.fit.anyway")}
+              checked={form.evenIfTooLarge}
+              onChange={(event) => onChange({ evenIfTooLarge: event.currentTarget.checked })}
+            />
+          </>
         ) : (
           <>
             {pace(t("admin.deployments.startS"), "startS", 1)}

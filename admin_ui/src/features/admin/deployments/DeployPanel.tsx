@@ -5,8 +5,10 @@ import { Link } from "react-router";
 
 import { toFailure } from "@/api/errors";
 import { useDeployments, useModels } from "@/api/queries";
+import type { RevisionView } from "@/api/types";
 import { FailureNotice } from "@/ui/FailureNotice";
 import { Notice } from "@/ui/Notice";
+import { shortDigest } from "@/ui/shortDigest";
 import { SidePanel } from "@/ui/SidePanel";
 
 import { useDeploy } from "./actions";
@@ -18,14 +20,23 @@ import { numberOrNull } from "./numberOrNull";
 interface Props {
   /** Chosen already, or "". */
   model: string;
+  /** One of its revisions, or "" for the newest. */
+  revision: string;
   onClose: () => void;
 }
 
-export function DeployPanel({ model, onClose }: Props) {
+export function DeployPanel({ model, revision, onClose }: Props) {
   const { t } = useTranslation();
-  const [form, setForm] = useState<DeployForm>({ ...EMPTY_FORM, model: model || null });
+  const [form, setForm] = useState<DeployForm>({
+    ...EMPTY_FORM,
+    model: model || null,
+    revision: revision || null,
+  });
   const [tried, setTried] = useState(false);
   const ready = (useModels().data ?? []).filter((each) => each.state === "ready");
+  const revisions = (ready.find((each) => each.name === form.model)?.revisions ?? [])
+    .filter((each) => each.state === "ready")
+    .reverse();
   const deployments = useDeployments().data ?? [];
   const deploy = useDeploy(onClose);
   const change = (part: Partial<DeployForm>) => setForm((old) => ({ ...old, ...part }));
@@ -61,9 +72,19 @@ export function DeployPanel({ model, onClose }: Props) {
             placeholder={t("admin.deployments.modelPlaceholder")}
             data={ready.map((each) => each.name)}
             value={form.model}
-            onChange={(chosen) => change({ model: chosen })}
+            onChange={(chosen) => change({ model: chosen, revision: null })}
             error={tried && problems.model && t("admin.deployments.modelPlaceholder")}
             searchable={ready.length > 8}
+          />
+        )}
+        {form.engine === "vllm" && revisions.length > 1 && (
+          <Select
+            label={t("col.revision")}
+            placeholder={t("admin.deployments.newest")}
+            data={revisions.map((each) => ({ value: each.digest, label: labelOf(each) }))}
+            value={form.revision}
+            onChange={(chosen) => change({ revision: chosen })}
+            clearable
           />
         )}
         <TextInput
@@ -106,3 +127,5 @@ export function DeployPanel({ model, onClose }: Props) {
     </SidePanel>
   );
 }
+
+const labelOf = ({ digest, notes }: RevisionView) => [shortDigest(digest), notes].filter(Boolean).join(" · ");

@@ -1,9 +1,10 @@
 import { Button } from "@mantine/core";
-import { IconArrowsVertical, IconMessage, IconPlayerStop, IconPlus } from "@tabler/icons-react";
+import { IconArrowsVertical, IconMessage, IconReplace, IconPlayerStop, IconPlus } from "@tabler/icons-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useSearchParams } from "react-router";
 
-import { useDeployments } from "@/api/queries";
+import { useDeployments, useSwaps } from "@/api/queries";
 import type { DeploymentView } from "@/api/types";
 import { EmptyState } from "@/ui/EmptyState";
 import { LiveTable } from "@/ui/LiveTable";
@@ -15,6 +16,9 @@ import { useDeploymentColumns } from "./columns";
 import { DeployPanel } from "./DeployPanel";
 import { Overview } from "./Overview";
 import { ScaleForm } from "./ScaleForm";
+import { swapsOf } from "./swap/steps";
+import { SwapPanel } from "./swap/SwapPanel";
+import { SwapLine } from "./swap/SwapProgress";
 import { Undeploy } from "./Undeploy";
 
 type Asked = { name: string; what: "scale" | "undeploy" } | null;
@@ -24,6 +28,9 @@ export function DeploymentsPage() {
   const query = useDeployments();
   const columns = useDeploymentColumns();
   const panel = usePanel("deploy");
+  const revision = useSearchParams()[0].get("revision") ?? "";
+  const swapping = usePanel("swap");
+  const swaps = useSwaps().data;
   const [asked, setAsked] = useState<Asked>(null);
   const done = () => setAsked(null);
 
@@ -32,9 +39,17 @@ export function DeploymentsPage() {
       {t("admin.deployments.deploy")}
     </Button>
   );
-  const actions = ({ name, engine }: DeploymentView) => (
+  const actions = ({ name, engine, model }: DeploymentView) => (
     <>
-      <RowAction icon={IconMessage} label={t("admin.deployments.chat")} of={name} to={`/?model=${encodeURIComponent(name)}`} />
+      <RowAction
+        icon={IconMessage}
+        label={t("admin.deployments.chat")}
+        of={name}
+        to={`/?model=${encodeURIComponent(name)}`}
+      />
+      {model && (
+        <RowAction icon={IconReplace} label={t("swap.open")} of={name} onClick={() => swapping.openWith(name)} />
+      )}
       {engine !== "external" && (
         <RowAction
           icon={IconArrowsVertical}
@@ -52,7 +67,10 @@ export function DeploymentsPage() {
     </>
   );
   const below = (row: DeploymentView) => {
-    if (asked?.name !== row.name) return null;
+    if (asked?.name !== row.name) {
+      const active = swapsOf(swaps, row.name).findLast((each) => each.active);
+      return active && <SwapLine swap={active} />;
+    }
     return asked.what === "scale" ? (
       <ScaleForm deployment={row} onDone={done} />
     ) : (
@@ -60,7 +78,19 @@ export function DeploymentsPage() {
     );
   };
   return (
-    <Page panel={panel.isOpen && <DeployPanel key={panel.value} model={panel.value} onClose={panel.close} />}>
+    <Page
+      panel={
+        (panel.isOpen && (
+          <DeployPanel
+            key={`${panel.value} ${revision}`}
+            model={panel.value}
+            revision={revision}
+            onClose={panel.close}
+          />
+        )) ||
+        (swapping.isOpen && <SwapPanel key={swapping.value} name={swapping.value} onClose={swapping.close} />)
+      }
+    >
       <LiveTable
         title={t("nav.deployments")}
         query={query}

@@ -1,6 +1,6 @@
 import { useTranslation } from "react-i18next";
 
-import { useReplicas } from "@/api/queries";
+import { useReplicas, useSwaps } from "@/api/queries";
 import type { DeploymentView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
 import { Countdown } from "@/ui/Countdown";
@@ -15,6 +15,7 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
   const { t } = useTranslation();
   const format = useFormat();
   const replicas = useReplicas().data ?? [];
+  const swaps = useSwaps().data;
   const inFlight = (name: string) =>
     replicas.filter((each) => each.deployment === name).reduce((sum, each) => sum + each.in_flight, 0);
   return [
@@ -26,7 +27,7 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
       cell: (row) => (
         <State
           state={row.state}
-          since={stateSince(row, replicas)}
+          since={stateSince(row, replicas, swaps)}
           // Ready rows say it all in the column of replicas, if they have any.
           reason={row.state === "ready" && row.replicas > 0 ? undefined : row.reason}
         >
@@ -88,7 +89,12 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
 /** What answers under the name: a model of the library, made-up answers, or engines that somebody else runs. */
 function Served({ row }: { row: DeploymentView }) {
   const { t } = useTranslation();
-  if (row.engine === "simulated") return <SimulatedBadge />;
+  if (row.engine === "simulated")
+    return (
+      <>
+        {row.model} <SimulatedBadge />
+      </>
+    );
   if (row.engine === "external")
     return t("admin.deployments.outside", { names: row.external.map((each) => each.name).join(", ") });
   return row.model;

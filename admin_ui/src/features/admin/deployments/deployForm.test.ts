@@ -17,6 +17,11 @@ describe("deployForm", () => {
   });
   it("leaves to the server what was left empty", () =>
     expect(bodyOf(form)).toEqual({ engine: "vllm", model: "smollm2", replicas: 1, engine_args: {} }));
+  it("asks for a certain revision, and for what may not fit, only where that is wanted", () =>
+    expect(bodyOf({ ...form, revision: "sha256:1", evenIfTooLarge: true })).toMatchObject({
+      revision: "sha256:1",
+      even_if_too_large: true,
+    }));
   it("needs no model and no GPU for the simulated engine", () =>
     expect(bodyOf({ ...EMPTY_FORM, engine: "simulated" })).toMatchObject({ engine: "simulated", gpus_per_replica: 0 }));
   it("reads JSON objects only", () => {

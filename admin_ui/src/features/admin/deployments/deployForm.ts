@@ -4,12 +4,16 @@ import type { DeploymentBody } from "@/api/types";
 export interface DeployForm {
   engine: "vllm" | "simulated";
   model: string | null;
+  /** Digest; null: the newest. */
+  revision: string | null;
   name: string;
   replicas: number;
   /** null: the server decides. */
   gpus: number | null;
   context: number | null;
   args: string;
+  /** Try also what cannot fit by the estimate. */
+  evenIfTooLarge: boolean;
   startS: number;
   interTokenS: number;
   prefill: number;
@@ -19,11 +23,13 @@ export interface DeployForm {
 export const EMPTY_FORM: DeployForm = {
   engine: "vllm",
   model: null,
+  revision: null,
   name: "",
   replicas: 1,
   gpus: null,
   context: null,
   args: "",
+  evenIfTooLarge: false,
   startS: 0,
   interTokenS: 0.02,
   prefill: 8000,
@@ -70,7 +76,14 @@ export function bodyOf(form: DeployForm): Partial<DeploymentBody> {
     ...(form.gpus === null ? {} : { gpus_per_replica: form.gpus }),
     ...(form.context === null ? {} : { max_model_len: form.context }),
   };
-  if (form.engine === "vllm") return { ...common, model: form.model, engine_args: parseArgs(form.args) ?? {} };
+  if (form.engine === "vllm")
+    return {
+      ...common,
+      model: form.model,
+      ...(form.revision === null ? {} : { revision: form.revision }),
+      ...(form.evenIfTooLarge ? { even_if_too_large: true } : {}),
+      engine_args: parseArgs(form.args) ?? {},
+    };
   return {
     ...common,
     gpus_per_replica: 0,
@@ -82,6 +95,7 @@ export function bodyOf(form: DeployForm): Partial<DeploymentBody> {
       inter_token_per_running_s: 0.0005,
       kv_capacity_tokens: 65536,
       block_tokens: 16,
+      swap_s: 0,
     },
   };
 }

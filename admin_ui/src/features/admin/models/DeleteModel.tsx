@@ -5,9 +5,16 @@ import { InlineConfirm } from "@/ui/InlineConfirm";
 
 import { useDeleteModel } from "./actions";
 
-export function DeleteModel({ name, onDone }: { name: string; onDone: () => void }) {
+interface Props {
+  name: string;
+  onDone: () => void;
+  /** Where the page is the model's own: it has to leave it. */
+  onDeleted?: () => void;
+}
+
+export function DeleteModel({ name, onDone, onDeleted = onDone }: Props) {
   const { t } = useTranslation();
-  const remove = useDeleteModel(name, onDone);
+  const remove = useDeleteModel(name, onDeleted);
   return (
     <InlineConfirm
       question={t("admin.models.deleteAsk", { name })}

@@ -1,4 +1,4 @@
-import { Button, TextInput, UnstyledButton } from "@mantine/core";
+import { Button, Checkbox, Textarea, TextInput, UnstyledButton } from "@mantine/core";
 import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -13,6 +13,7 @@ const EXAMPLES = [
   ["builtin:smollm2", "exampleBuiltin"],
   ["hf:Qwen/Qwen3-0.6B", "exampleHub"],
   ["modelscope:Qwen/Qwen3-0.6B", "exampleModelscope"],
+  ["s3://bucket/my-model", "exampleBucket"],
   ["/srv/weights/my-model", "exampleFolder"],
 ] as const;
 
@@ -20,10 +21,22 @@ export function ImportPanel({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const [source, setSource] = useState("");
   const [name, setName] = useState("");
+  const [description, setDescription] = useState("");
+  const [notes, setNotes] = useState("");
+  const [link, setLink] = useState(false);
+  const [tooLarge, setTooLarge] = useState(false);
   const importing = useImport(onClose);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (source.trim()) importing.mutate({ source: source.trim(), name: name.trim() });
+    if (!source.trim()) return;
+    importing.mutate({
+      source: source.trim(),
+      name: name.trim() || null,
+      description,
+      notes,
+      link,
+      even_if_too_large: tooLarge,
+    });
   };
   return (
     <SidePanel title={t("admin.models.importTitle")} onClose={onClose}>
@@ -54,6 +67,39 @@ export function ImportPanel({ onClose }: { onClose: () => void }) {
           onChange={(event) => setName(event.currentTarget.value)}
           spellCheck={false}
         />
+        <details className={styles.more}>
+          <summary>{t("library.import.more")}</summary>
+          <div>
+            <Textarea
+              label={t("library.upload.description")}
+              description={t("library.upload.descriptionHelp")}
+              value={description}
+              onChange={(event) => setDescription(event.currentTarget.value)}
+              maxLength={4096}
+              autosize
+            />
+            <Textarea
+              label={t("library.upload.notes")}
+              description={t("library.upload.notesHelp")}
+              value={notes}
+              onChange={(event) => setNotes(event.currentTarget.value)}
+              maxLength={4096}
+              autosize
+            />
+            <Checkbox
+              label={t("library.import.link")}
+              description={t("library.import.linkHelp")}
+              checked={link}
+              onChange={(event) => setLink(event.currentTarget.checked)}
+            />
+            <Checkbox
+              label={t("library.import.tooLarge")}
+              description={t("library.import.tooLargeHelp")}
+              checked={tooLarge}
+              onChange={(event) => setTooLarge(event.currentTarget.checked)}
+            />
+          </div>
+        </details>
         {importing.error && <FailureNotice failure={toFailure(importing.error)} />}
         <Button type="submit" size="sm" loading={importing.isPending} disabled={!source.trim()}>
           {importing.isPending ? t("admin.models.submitting") : t("admin.models.submit")}

@@ -1,14 +1,17 @@
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
 
 import type { ModelView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
 import type { Column } from "@/ui/DataTable";
 import { Progress } from "@/ui/Progress";
 import { State } from "@/ui/State";
-import { Code, Dim, Nothing, RowName } from "@/ui/Text";
+import { Dim, Nothing, RowName } from "@/ui/Text";
 import { useNow } from "@/ui/useNow";
 
+import { modelPath } from "./modelPath";
 import styles from "./models.module.css";
+import { SourceText } from "./SourceText";
 
 export function useModelColumns(): Column<ModelView>[] {
   const { t } = useTranslation();
@@ -21,7 +24,9 @@ export function useModelColumns(): Column<ModelView>[] {
       sort: (row) => row.name,
       cell: (row) => (
         <span className={styles.named}>
-          <RowName>{row.name}</RowName>
+          <Link to={modelPath(row.name)}>
+            <RowName>{row.name}</RowName>
+          </Link>
           {row.architecture && <Dim>{row.architecture}</Dim>}
         </span>
       ),
@@ -32,7 +37,7 @@ export function useModelColumns(): Column<ModelView>[] {
       sort: (row) => row.state,
       cell: (row) => (
         <span className={styles.named}>
-          <State state={row.state} reason={row.reason || undefined} />
+          <State state={row.state} reason={row.reason || row.progress?.phase || undefined} />
           {row.progress && <Progress progress={row.progress} label={row.name} />}
         </span>
       ),
@@ -42,7 +47,7 @@ export function useModelColumns(): Column<ModelView>[] {
       title: t("col.source"),
       needs: "wide",
       sort: (row) => row.source,
-      cell: (row) => <Code>{row.source}</Code>,
+      cell: (row) => <SourceText source={row.source} />,
     },
     {
       id: "size",
@@ -60,10 +65,12 @@ export function useModelColumns(): Column<ModelView>[] {
       cell: (row) => (row.max_model_len ? t("unit.tokens", { n: format.context(row.max_model_len) }) : <Nothing />),
     },
     {
-      id: "revision",
-      title: t("col.revision"),
-      needs: "wide",
-      cell: (row) => (row.revision ? <Code short>{row.revision}</Code> : <Nothing />),
+      id: "revisions",
+      title: t("col.revisions"),
+      numeric: true,
+      needs: "medium",
+      sort: (row) => row.revisions.length,
+      cell: (row) => format.number(row.revisions.length),
     },
     {
       id: "deployed",
