@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import structs
 
-from orchestrator.library.fit import assess
+from orchestrator.library.engine_memory import GIB
+from orchestrator.library.fit import GPU_MEMORY_SHARE, assess
 from orchestrator.library.fit_types import Accelerator, Fit, FitQuestion, Hardware
 from orchestrator.library.verification.facts import ModelFacts
 from replicas.host_types import HostRecord
@@ -34,6 +35,7 @@ def question_of(gpus_per_replica: float, max_model_len: int | None, engine_args:
         kv_dtype="fp8" if str(args.get("kv_cache_dtype", "")).startswith("fp8") else "auto",
         dtype=args["dtype"] if args.get("dtype") in ("float16", "bfloat16", "float32") else "auto",
         gpu_memory_utilization=float(utilization) if isinstance(utilization, int | float) else None,
+        kv_cache_bytes=_whole(args.get("kv_cache_memory_bytes")),
         max_num_batched_tokens=_whole(args.get("max_num_batched_tokens")),
         max_num_seqs=_whole(args.get("max_num_seqs")),
     )
@@ -52,9 +54,34 @@ def hopeless(facts: ModelFacts, question: FitQuestion, hardware: Hardware) -> Fi
         host_free_bytes=hardware.host_memory_bytes,
     )
     fit = assess(facts, question, emptied)
-    if fit.fits or (fit.room_bytes and fit.needed_bytes * (1 - fit.error) <= fit.room_bytes):
+    # Memory is estimated and its error may save the day; what the engine itself would refuse is certain.
+    too_little = not fit.room_bytes or fit.needed_bytes * (1 - fit.error) > fit.room_bytes
+    if fit.fits or not (too_little or fit.kv_request_bytes > fit.kv_available_bytes or _beyond(facts, question)):
         return None
     return fit
+
+
+def too_large(weights_bytes: int, hardware: Hardware) -> str | None:
+    """Why weights of which no more is known than their size can be served by no host here; None if they may be."""
+    gpus: dict[str, int] = {}
+    for gpu in hardware.accelerators:
+        gpus[gpu.host] = gpus.get(gpu.host, 0) + gpu.memory_bytes
+    if gpus:
+        needed, room, where = weights_bytes, int(max(gpus.values()) * GPU_MEMORY_SHARE), "the GPUs of one host have"
+    else:
+        # The engine computes in float32 on a CPU: half-precision weights double in memory.
+        needed, room, where = 2 * weights_bytes, hardware.host_memory_bytes, "this machine has"
+    if needed <= room:
+        return None
+    return (
+        f"Its weights alone take {needed / GIB:.1f} GiB, and {where} {room / GIB:.1f} GiB. Take a smaller or more "
+        "strongly quantised model."
+    )
+
+
+def _beyond(facts: ModelFacts, question: FitQuestion) -> bool:
+    """Whether more context is asked for than the model was made for, which the engine refuses."""
+    return bool(facts.max_model_len and question.context_tokens and question.context_tokens > facts.max_model_len)
 
 
 def _whole(value: object) -> int | None:

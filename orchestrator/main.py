@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import time
+from functools import partial
 
 import uvicorn
 
@@ -14,7 +15,7 @@ from orchestrator.cluster import RayCluster
 from orchestrator.deployments import Deployments
 from orchestrator.errors import RoundhouseError
 from orchestrator.events import Changes, Paced
-from orchestrator.host.devices import best_device
+from orchestrator.hardware import hardware_now
 from orchestrator.host.home import Home
 from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
@@ -40,7 +41,7 @@ async def serve(settings: Settings) -> None:
         await accounts.ensure_admin_key()
         records = ModelRecords(store, changes)
         revisions = Revisions(home.library, records, uploads_changed=Paced(changes.notify, _TELL_UPLOADS_EVERY_S))
-        imports = Imports(records, home.library / "imports", revisions, best_device)
+        imports = Imports(records, home.library / "imports", revisions, partial(hardware_now, store))
         deployments = Deployments(store)
         await deployments.renew()
         loop = ReconcileLoop(store, cluster, changes, settings.tick_s)

@@ -1,18 +1,17 @@
 """Whether a model fits, before it is deployed."""
 
-import asyncio
 from typing import Annotated, Literal
 
-import psutil
 from fastapi import APIRouter, Query
 from msgspec import structs
 
 from orchestrator.api.context import Admin, Context, ContextDep
 from orchestrator.api.model_schemas import FitView
 from orchestrator.errors import ConflictError, NotFoundError
-from orchestrator.fitting import hardware_of, hopeless, question_of
+from orchestrator.fitting import hopeless, question_of
+from orchestrator.hardware import hardware_now
 from orchestrator.library.fit import assess
-from orchestrator.library.fit_types import Fit, FitQuestion, Hardware
+from orchestrator.library.fit_types import Fit, FitQuestion
 from orchestrator.types import Deployment, Revision
 
 router = APIRouter(tags=["models"], dependencies=[Admin])
@@ -34,7 +33,7 @@ async def estimate_fit(
     found = model.standing if revision is None else model.find(revision)
     if found is None or found.facts is None:
         raise NotFoundError(f"Model {name!r} has no ready revision {revision or ''}".rstrip() + ".")
-    hardware = await hardware_now(context)
+    hardware = await hardware_now(context.store)
     gpus = gpus_per_replica
     if gpus is None:
         gpus = 1.0 if hardware.accelerators else 0.0
@@ -44,18 +43,12 @@ async def estimate_fit(
     return fit_view(assess(found.facts, question, hardware))
 
 
-async def hardware_now(context: Context) -> Hardware:
-    """The memory of the cluster's hosts, as they told it last."""
-    memory = await asyncio.to_thread(psutil.virtual_memory)
-    return hardware_of(await context.store.hosts(), memory.total, memory.available)
-
-
 async def refuse_hopeless(context: Context, revision: Revision, wish: Deployment) -> None:
     """Raises ConflictError for what could not start here even if nothing else ran."""
     if revision.facts is None:
         return
     question = question_of(wish.gpus_per_replica, wish.max_model_len, wish.engine_args)
-    fit = hopeless(revision.facts, question, await hardware_now(context))
+    fit = hopeless(revision.facts, question, await hardware_now(context.store))
     if fit is not None:
         raise ConflictError(f"{fit.reason} To try it all the same, deploy it with --anyway.", code="does_not_fit")
 

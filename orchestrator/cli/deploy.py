@@ -37,9 +37,9 @@ class EngineOptions:
         typer.Option(help="`simulated` makes answers up; `external` has no replicas, only --external."),
     ] = "vllm"
     engine_args: Annotated[str, typer.Option(help="Further vLLM arguments as a JSON object.")] = "{}"
-    even_if_too_large: Annotated[
-        bool, typer.Option("--anyway", help="Try also what cannot fit by the estimate.")
-    ] = False
+    even_if_too_large: Annotated[bool, typer.Option("--anyway", help="Try also what cannot fit by the estimate.")] = (
+        False
+    )
     drain_deadline_s: Annotated[
         float, typer.Option("--drain-deadline", min=0, help="Seconds that requests may take to end on a stop.")
     ] = 60

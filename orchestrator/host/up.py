@@ -13,7 +13,6 @@ from msgspec import Struct
 from orchestrator.client import AdminClient
 from orchestrator.errors import HostError, InvalidRequestError, ModelRejectedError, RoundhouseError
 from orchestrator.host import checks, processes
-from orchestrator.host.devices import best_device
 from orchestrator.host.home import Home
 from orchestrator.host.house import House
 from orchestrator.host.options import UpOptions
@@ -220,7 +219,8 @@ async def _deploy(api: AdminClient, wish: _Wish) -> None:
 
 
 def _default_source() -> str:
-    return f"hf:{DEFAULT_GPU_MODEL}" if gpus() and best_device().memory_bytes > 20 * 2**30 else BUILTIN_SMOLLM2
+    largest_bytes = max((gpu.memory_bytes for gpu in gpus()), default=0)
+    return f"hf:{DEFAULT_GPU_MODEL}" if largest_bytes > 20 * 2**30 else BUILTIN_SMOLLM2
 
 
 def _wishes(options: UpOptions) -> dict[str, Any]:

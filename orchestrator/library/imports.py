@@ -11,7 +11,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,9 @@ from orchestrator.errors import (
     SourceUnavailableError,
     StoreUnavailableError,
 )
+from orchestrator.fitting import too_large
 from orchestrator.library import adopt, builtin, download, gguf, revision_changes
-from orchestrator.library.fit import Device, estimate
+from orchestrator.library.fit_types import Hardware
 from orchestrator.library.folder import Verify, look
 from orchestrator.library.import_progress import Telling
 from orchestrator.library.records import ModelRecords
@@ -60,14 +61,14 @@ class Imports:
         records: ModelRecords,
         folder: Path,
         revisions: Revisions,
-        device: Callable[[], Device],
+        hardware: Callable[[], Awaitable[Hardware]],
         *,
         verify: Verify = verify,
     ) -> None:
         self._records = records
         self._folder = folder
         self._revisions = revisions
-        self._device = device
+        self._hardware = hardware
         self._verify = verify
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By model."""
@@ -217,9 +218,9 @@ class Imports:
 
     async def _refuse_too_large(self, weights_bytes: int) -> None:
         """Hours of downloading are better refused before. Raises ModelRejectedError."""
-        fit = estimate(weights_bytes, 2.0, await asyncio.to_thread(self._device))
-        if not fit.fits:
-            raise ModelRejectedError(f"{fit.reason} Or fetch it all the same, for larger machines, with --anyway.")
+        why = too_large(weights_bytes, await self._hardware())
+        if why is not None:
+            raise ModelRejectedError(f"{why} Or fetch it all the same, for larger machines, with --anyway.")
 
     async def _came_again(self, name: str, wanted: Import, pinned: str) -> bool:
         """Whether this very commit is a ready revision of the model; it then stands for it."""

@@ -15,7 +15,7 @@ from orchestrator.api.app import create_app
 from orchestrator.api.context import Context
 from orchestrator.deployments import Deployments
 from orchestrator.events import Changes
-from orchestrator.library.fit import Device
+from orchestrator.library.fit_types import Hardware
 from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
@@ -106,14 +106,18 @@ async def api_house(
     cluster: RecordingCluster | None = None,
 ) -> AsyncIterator[ApiHouse]:
     changes, cluster = Changes(), cluster or RecordingCluster()
+
+    async def hardware() -> Hardware:
+        return Hardware(host_memory_bytes=memory_bytes, host_free_bytes=memory_bytes)
+
     settings = Settings(store_url=store_url, home=home, port=1, ray_address="127.0.0.1:1", no_auth=no_auth)
     async with Store(store_url) as store:
         (home / "admin.key").write_text(ADMIN_KEY)
         accounts = Accounts(store, home / "admin.key")
         await accounts.ensure_admin_key()
-        records, device = ModelRecords(store, changes), Device(kind="cpu", memory_bytes=memory_bytes)
+        records = ModelRecords(store, changes)
         revisions = Revisions(home / "library", records)
-        imports = Imports(records, home / "library" / "imports", revisions, lambda: device)
+        imports = Imports(records, home / "library" / "imports", revisions, hardware)
         await revisions.start()
         loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
         deployments, orders = Deployments(store), HttpReplicaOrders()
