@@ -61,10 +61,13 @@ class Deployments:
     async def _put(self, name: str, wish: DeploymentWish, check: Check) -> Deployment:
         engine_args = {key.replace("-", "_"): value for key, value in wish.engine_args.items()}
         _check(wish, engine_args.keys())
-        if any(swap.active for swap in (await self._store.swaps()).get(name, ())):
-            raise ConflictError(f"{name!r} is being swapped. Wait until that is done.", code="swap_running")
         weights = await self._weights(wish)
         before = (await self._store.deployments()).get(name)
+        if before is not None and await self._is_swapped(before):
+            raise ConflictError(
+                f"{name!r} is being swapped. Wait until that is done, or end it with `roundhouse rollback {name}`.",
+                code="swap_running",
+            )
         now = time.time()
         after = Deployment(
             name=name,
@@ -132,6 +135,11 @@ class Deployments:
             await self.get(name)
             await self._store.delete_deployment(name)
 
+    async def _is_swapped(self, deployment: Deployment) -> bool:
+        journal = (await self._store.swaps()).get(deployment.name, ())
+        # What is left of a deployment of the same name that is gone does not count.
+        return any(swap.active and swap.started_at >= deployment.created_at for swap in journal)
+
     async def _weights(self, wish: DeploymentWish) -> Revision | None:
         model = wish.model
         if wish.engine is None or (wish.engine is EngineKind.SIMULATED and model is None):
@@ -177,7 +185,8 @@ def _without_weights(engine: EngineKind | None) -> str:
 def _generation(before: Deployment | None, weights: Revision | None) -> int:
     if before is None:
         return 1
-    changed = weights is not None and (weights.digest, weights.path) != (before.revision, before.weights_path)
+    now = ("", "") if weights is None else (weights.digest, weights.path)
+    changed = now != (before.revision if before.weights_path else "", before.weights_path)
     return before.generation + changed
 
 

@@ -34,7 +34,7 @@ def question_of(gpus_per_replica: float, max_model_len: int | None, engine_args:
         gpus_per_replica=gpus,
         kv_dtype="fp8" if str(args.get("kv_cache_dtype", "")).startswith("fp8") else "auto",
         dtype=args["dtype"] if args.get("dtype") in ("float16", "bfloat16", "float32") else "auto",
-        gpu_memory_utilization=float(utilization) if isinstance(utilization, int | float) else None,
+        gpu_memory_utilization=_share(utilization),
         kv_cache_bytes=_whole(args.get("kv_cache_memory_bytes")),
         max_num_batched_tokens=_whole(args.get("max_num_batched_tokens")),
         max_num_seqs=_whole(args.get("max_num_seqs")),
@@ -82,6 +82,10 @@ def too_large(weights_bytes: int, hardware: Hardware) -> str | None:
 def _beyond(facts: ModelFacts, question: FitQuestion) -> bool:
     """Whether more context is asked for than the model was made for, which the engine refuses."""
     return bool(facts.max_model_len and question.context_tokens and question.context_tokens > facts.max_model_len)
+
+
+def _share(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 < value <= 1 else None
 
 
 def _whole(value: object) -> int | None:

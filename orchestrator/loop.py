@@ -168,6 +168,8 @@ class ReconcileLoop:
         for endpoint in endpoints:
             if endpoint.state is ReplicaState.READY and endpoint.replica_id not in self._timed:
                 self._timed.add(endpoint.replica_id)
+                if endpoint.epoch:
+                    continue  # it became ready by a swap, long after its start
                 seconds = max(0.1, endpoint.state_since - endpoint.started_at)
                 await self._store.put_start_time(endpoint.deployment, seconds)
         self._timed &= {endpoint.replica_id for endpoint in endpoints}

@@ -46,7 +46,7 @@ async def serve(settings: Settings) -> None:
         await deployments.renew()
         loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
         orders = HttpReplicaOrders()
-        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed.nodes, changes)
+        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed, changes)
         context = Context(
             settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes, time.time()
         )

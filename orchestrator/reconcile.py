@@ -23,7 +23,8 @@ from replicas.types import ReplicaState
 _GOING = "DELETING"
 _OF = "~"
 """Between a deployment's name and its spec's digest in the name of a Serve application; in no deployment's name."""
-_GAVE_UP = "DEPLOY_FAILED"
+GAVE_UP = "DEPLOY_FAILED"
+"""Status of an application whose replicas Serve does not start any more."""
 
 
 def spec_digest(deployment: Deployment) -> str:
@@ -117,7 +118,7 @@ def _change(deployment: Deployment, observed: ObservedState) -> Action | None:
         return None  # the name is free again in a later tick
     if deployment.replicas == 0:
         return StopApplication(name=name, reason="scaled to zero")
-    if application.status == _GAVE_UP and deployment.name not in observed.failures:
+    if application.status == GAVE_UP and deployment.name not in observed.failures:
         # Deployed again, or the reason has aged out: Serve tries again only from a new application.
         return StopApplication(name=name, reason="Serve gave up on it; it is started afresh")
     if application.target_replicas != deployment.replicas:
@@ -137,7 +138,9 @@ def is_hopeless(deployment: Deployment, observed: ObservedState) -> bool:
     """
     digest = spec_digest(deployment)
     failure = observed.failures.get(deployment.name)
-    if failure is None or not failure.permanent or failure.spec_digest != digest:
+    if failure is None or not failure.permanent:
+        return False
+    if (failure.spec_digest, failure.revision) != (digest, deployment.revision):
         return False
     return not any(
         endpoint.deployment == deployment.name

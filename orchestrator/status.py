@@ -59,7 +59,10 @@ def _state_and_reason(
     if ready >= wanted:
         return DeploymentState.READY, f"{ready} of {wanted} replicas ready"
     failure = observed.failures.get(deployment.name)
-    if failure is not None and failure.spec_digest != spec_digest(deployment):
+    if failure is not None and (failure.spec_digest, failure.revision) != (
+        spec_digest(deployment),
+        deployment.revision,
+    ):
         failure = None  # of what was wanted before
     application = observed.applications.get(application_name(deployment.name, spec_digest(deployment)))
     gave_up = application is not None and application.status == "DEPLOY_FAILED"

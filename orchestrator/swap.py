@@ -33,6 +33,8 @@ from replicas.types import Endpoint, ReplicaState, SwapPhase, SwapReport
 
 PREPARING_S = 1800.0
 """Longest time to fetch and read the new weights."""
+STARTING_S = 1800.0
+"""Longest time for new replicas to start."""
 LOST_S = 5.0
 """A replica that is not seen for so long has died: a store that starts again is without its replicas for a moment."""
 RELOADING_S = 600.0
@@ -53,7 +55,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     endpoints: Sequence[Endpoint]
     """Its replicas of the newest spec, in any state."""
     failure: str = ""
-    """Why replicas of the newest spec cannot start, where trying again cannot help."""
+    """Why replicas of the newest spec do not start, once nobody tries any more."""
 
 
 def advance(swap: Swap, seen: Seen, now: float) -> Advanced:
@@ -64,12 +66,19 @@ def advance(swap: Swap, seen: Seen, now: float) -> Advanced:
 
 
 def strays(seen: Seen) -> tuple[EndReplica, ...]:
-    """Replicas that serve other weights than the active ones although no swap is on: they start again."""
-    return tuple(
-        EndReplica(each.replica_id)
+    """A replica, one at a time, that must start again: no swap is on, and it serves other weights than the active ones,
+    or is cordoned."""
+    lost = [
+        each.replica_id
         for each in seen.endpoints
-        if each.state is ReplicaState.READY and each.revision != seen.active
-    )
+        if each.state is ReplicaState.CORDONED or (each.state is ReplicaState.READY and each.revision != seen.active)
+    ]
+    return tuple(EndReplica(replica_id) for replica_id in lost[:1])
+
+
+def turn_back(swap: Swap, now: float, reason: str) -> Swap:
+    """The entry of a swap that replaces replicas, once it shall not go on: it goes back to the old weights."""
+    return structs.replace(_to(swap, SwapStep.UNDOING, now, "Going back to the old weights"), reason=reason)
 
 
 def give_up(swap: Swap, now: float, reason: str) -> Swap:
@@ -87,11 +96,17 @@ def _queued(swap: Swap, seen: Seen, now: float) -> Advanced:
 def _preparing(swap: Swap, seen: Seen, now: float) -> Advanced:
     serving = _serving(seen)
     in_place = swap.strategy is SwapStrategy.IN_PLACE
-    if swap.strategy is SwapStrategy.SURGE or not (in_place or serving):
+    if swap.strategy is SwapStrategy.SURGE:
         return _to(swap, SwapStep.RESTARTING, now, "Replacing the replicas"), (_replacing(swap),)
-    if not serving:
+    if not serving and not seen.wanted_replicas:
         # Nothing to swap in: what starts next loads the new weights.
-        return _to(swap, SwapStep.ROLLING, now, "No replica is ready"), (Activate(swap.after, swap.generation),)
+        return _to(swap, SwapStep.ROLLING, now, "No replica is wanted"), (Activate(swap.after, swap.generation),)
+    if not serving:
+        if swap.missing_since is None or now - swap.missing_since < LOST_S:
+            return structs.replace(swap, missing_since=swap.missing_since or now), ()
+        # Perhaps the old weights cannot be served. New processes can go back, should the new ones not either.
+        return _to(swap, SwapStep.RESTARTING, now, "No replica is ready; replacing them"), (_replacing(swap),)
+    swap = structs.replace(swap, missing_since=None)
     told = {each.replica_id: _report(each, swap) for each in serving}
     for replica_id, report in told.items():
         if report is not None and report.phase in _NOT_TAKEN:
@@ -134,7 +149,7 @@ def _rolling(swap: Swap, seen: Seen, now: float) -> Advanced:
     behind = [each for each in seen.endpoints if each.port and each.revision != swap.after.revision]
     if seen.active != swap.after.revision:
         return swap, (Activate(swap.after, swap.generation),)
-    if not behind:
+    if not behind and (not seen.wanted_replicas or any(_holds(each, swap.after) for each in seen.endpoints)):
         return _done(swap, now), ()
     current = next((each for each in behind if each.replica_id == swap.replica), None)
     if current is None:
@@ -154,11 +169,10 @@ def _rolling(swap: Swap, seen: Seen, now: float) -> Advanced:
 def _restarting(swap: Swap, seen: Seen, now: float) -> Advanced:
     if (seen.active, seen.generation) != (swap.after.revision, swap.generation + 1):
         return swap, (_replacing(swap),)
-    if seen.failure:
-        reason = f"The new weights cannot be served: {seen.failure}"
-        return structs.replace(_to(swap, SwapStep.UNDOING, now, "Going back to the old weights"), reason=reason), (
-            Activate(swap.before, True),
-        )
+    late = now - swap.step_since > STARTING_S
+    if seen.failure or late:
+        why = seen.failure or f"they did not start within {STARTING_S / 60:.0f} minutes."
+        return turn_back(swap, now, f"The new weights cannot be served: {why}"), (_back(swap),)
     ready = sum(_holds(each, swap.after) for each in seen.endpoints)
     if ready >= seen.wanted_replicas:
         return _done(swap, now), ()
@@ -169,7 +183,7 @@ def _undoing(swap: Swap, seen: Seen, now: float) -> Advanced:
     if (seen.active, seen.generation) != (swap.before.revision, _back(swap).generation):
         return swap, (_back(swap),)
     ready = sum(_holds(each, swap.before) for each in seen.endpoints)
-    if ready or not seen.wanted_replicas or seen.failure:
+    if ready or not seen.wanted_replicas or seen.failure or now - swap.step_since > STARTING_S:
         return give_up(swap, now, swap.reason), ()
     return _saying(swap, _start_in_words(seen, ready)), ()
 

@@ -15,16 +15,16 @@ from orchestrator.deployments import Deployments
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError, RoundhouseError
 from orchestrator.events import Changes
 from orchestrator.library.records import ModelRecords
-from orchestrator.reconcile import spec_digest
+from orchestrator.reconcile import GAVE_UP, application_name, spec_digest
 from orchestrator.store import Store
-from orchestrator.swap import Seen, advance, give_up, strays
+from orchestrator.swap import Seen, advance, give_up, strays, turn_back
 from orchestrator.swap_strategy import Revised, choose_strategy, has_spare
 from orchestrator.types import (
     Activate,
     Deployment,
     EndReplica,
     ModelState,
-    ObservedNode,
+    ObservedState,
     PrepareReplica,
     Swap,
     SwapAction,
@@ -62,7 +62,7 @@ class Swaps:
         records: ModelRecords,
         manifest_of: Callable[[str], Manifest],
         orders: ReplicaOrders,
-        nodes: Callable[[], Sequence[ObservedNode]],
+        observed: Callable[[], ObservedState],
         changes: Changes,
         *,
         clock: Callable[[], float] = time.time,
@@ -73,7 +73,7 @@ class Swaps:
         self._records = records
         self._manifest_of = manifest_of
         self._orders = orders
-        self._nodes = nodes
+        self._observed = observed
         self._changes = changes
         self._clock = clock
         self._reached = reached
@@ -86,6 +86,9 @@ class Swaps:
                 active = await self.advance()
             except RoundhouseError as error:
                 _log.warning("%s", error.message)
+                active = True
+            except Exception:  # noqa: BLE001 - top of the loop: the others go on, and the next look sees it afresh
+                _log.exception("A step of a swap failed")
                 active = True
             await self._something_new(_LOOK_AGAIN_S if active else _IDLE_S)
 
@@ -145,11 +148,12 @@ class Swaps:
                 generation=deployment.generation,
                 deadline_s=deployment.drain_deadline_s if deadline_s is None else deadline_s,
                 by=by,
-                step=SwapStep.QUEUED if active else SwapStep.PREPARING,
+                step=SwapStep.QUEUED,
                 started_at=now,
                 step_since=now,
             )
-            await self._store.put_swaps(name, (*journal, swap)[-_KEPT:])
+            ended = [each for each in journal if not each.active]
+            await self._store.put_swaps(name, (*ended[-_KEPT:], *active, swap))
         self._changes.notify()
         return swap
 
@@ -165,6 +169,10 @@ class Swaps:
                 cancelled = give_up(active, self._clock(), "It was cancelled.")
                 await self._write(journal, cancelled)
                 return cancelled
+            if active is not None and active.step is SwapStep.RESTARTING:
+                back = turn_back(active, self._clock(), "It was rolled back.")
+                await self._write(journal, back)
+                return back
         deployment = await self._deployments.get(name)
         aim = deployment.revision if active is None else active.after.revision
         done = [each for each in journal if each.step is SwapStep.DONE or each is active]
@@ -175,13 +183,12 @@ class Swaps:
 
     async def needed(self) -> frozenset[str]:
         """Revisions that a swap needs, or a rollback."""
-        journals = (await self._store.swaps()).values()
-        return frozenset(
-            weights.revision
-            for journal in journals
-            for swap in journal[-1:] + tuple(each for each in journal if each.active)
-            for weights in (swap.before, swap.after)
-        )
+        needed: set[str] = set()
+        for journal in (await self._store.swaps()).values():
+            done = [each for each in journal if each.step is SwapStep.DONE]
+            for swap in (*done[-1:], *(each for each in journal if each.active)):
+                needed |= {swap.before.revision, swap.after.revision}
+        return frozenset(needed)
 
     async def advance(self) -> bool:
         """Take one step of every swap that is on; whether there is any."""
@@ -243,7 +250,11 @@ class Swaps:
     async def _look(self, deployment: Deployment, endpoints: Sequence[Endpoint]) -> Seen:
         digest = spec_digest(deployment)
         failure = (await self._store.failures([deployment.name])).get(deployment.name)
-        hopeless = failure is not None and failure.permanent and failure.spec_digest == digest
+        application = self._observed().applications.get(application_name(deployment.name, digest))
+        gave_up = application is not None and application.status == GAVE_UP
+        if failure is not None and (failure.spec_digest, failure.revision) != (digest, deployment.revision):
+            failure = None  # of what was wanted before
+        why = "" if failure is None or not (failure.permanent or gave_up) else failure.reason
         return Seen(
             active=deployment.revision,
             generation=deployment.generation,
@@ -251,7 +262,7 @@ class Swaps:
             endpoints=tuple(
                 each for each in endpoints if each.deployment == deployment.name and each.spec_digest == digest
             ),
-            failure=failure.reason if failure is not None and hopeless else "",
+            failure=why or ("Ray Serve gave up starting them; see the replicas' logs." if gave_up else ""),
         )
 
     async def _weights(self, deployment: Deployment, revision: str) -> Weights:
@@ -272,7 +283,7 @@ class Swaps:
         chosen, why = choose_strategy(
             await asyncio.to_thread(self._revised, before),
             await asyncio.to_thread(self._revised, after),
-            spare=has_spare(deployment, self._nodes()),
+            spare=has_spare(deployment, self._observed().nodes),
         )
         if wanted is None or wanted is chosen:
             return chosen, why

@@ -58,7 +58,9 @@ class WeightsHosts:
 async def _first_line(host: HostRecord, revision: str, path: str) -> FetchLine:
     try:
         async with aclosing(follow_fetch(host, revision, path)) as lines:
-            return await anext(lines)
+            async for line in lines:
+                return line
+        raise HostAwayError(f"The process of the host {host.address} ended before it answered.")
     except HostAwayError as error:
         return _away(revision, error)
 

@@ -232,7 +232,8 @@ class ReplicaLife:
                 self.check_health()
         self._phase = step(self._phase, Event.ENGINE_DIED)
         await self._keeper.release()
-        await self._record(EngineUnhealthyError(self._illness))
+        if self._ending is None:
+            await self._record(EngineUnhealthyError(self._illness))
         self.condemned.set()
 
     # --- other weights ---

@@ -87,7 +87,7 @@ class ReplicaGate:
         self.in_flight += 1
         self.by_router[router] += 1
         try:
-            labelled = _with_labels(send, headers.get(b"x-request-id"), self.revision)
+            labelled = _with_labels(send, headers.get(b"x-request-id"), lambda: self.revision)
             await self._app(scope, receive, self._while_alive(labelled))
         except _EngineDiedError:
             _log.warning("A request was cut because the engine has died.")
@@ -135,17 +135,17 @@ class ReplicaGate:
                 return
 
 
-def _with_labels(send: Send, request_id: bytes | None, revision: str) -> Send:
+def _with_labels(send: Send, request_id: bytes | None, revision: Callable[[], str]) -> Send:
     """`send`, adding to the answer which revision gives it, and the caller's x-request-id unless the app has set one.
 
-    The revision is that of the moment at which the request came in: no swap begins before its answer has ended.
+    The revision is that of the moment at which the answer begins: a swap cuts what has begun before, if it must.
     """
     if not request_id or len(request_id) > _MAX_REQUEST_ID_BYTES:
         request_id = None
 
     async def send_with_labels(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), (_REVISION, revision.encode())]
+            headers = [*message.get("headers", ()), (_REVISION, revision().encode())]
             if request_id and not any(name.lower() == b"x-request-id" for name, _ in headers):
                 headers.append((b"x-request-id", request_id))
             message = {**message, "headers": headers}

@@ -7,6 +7,7 @@ with the files, and must answer.
 
 import asyncio
 import json
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,6 +20,7 @@ from replicas import tensor_digest
 from replicas.errors import EngineUnhealthyError, ReplicaError, SwapFailedError, SwapRefusedError
 from replicas.tensor_digest import Fingerprint, same_weights
 
+_log = logging.getLogger(__name__)
 WORKER_EXTENSION = "replicas.tensor_digest.FingerprintingWorker"
 
 Answer = Callable[[], Awaitable[tuple[tuple[int, ...], float]]]
@@ -43,14 +45,19 @@ class InPlaceSwap:
 
     async def learn(self) -> None:
         """Take the fingerprint of weights that were just loaded in the ordinary way. The engine must be idle."""
-        self._held = await self._fingerprint()
+        try:
+            self._held = await self._fingerprint()
+        except Exception as error:  # noqa: BLE001 - vLLM raises anything; an engine that serves must not end for this
+            _log.warning("The engine's weights have no fingerprint, so they cannot be swapped in place: %s", error)
+            self._held = None
 
     async def prepare(self, folder: Path) -> None:
         """Raises SwapRefusedError. Reads both sets of files, which also brings them into the page cache."""
         held = self._held
         if held is None:
             raise SwapRefusedError(
-                "This engine's weights are split between several GPUs, where they cannot be proved. Swap by restart."
+                "What this engine holds cannot be proved: its weights are split between several GPUs, or kept in a "
+                "form that has no fingerprint. Swap by restart."
             )
         await asyncio.to_thread(_require_same_shapes, self._folder, folder)
         known = await asyncio.to_thread(self._fingerprint_of, self._folder, held)

@@ -203,7 +203,8 @@ class Dispatcher(WaitingRoom):
             view = reservation.view
             alone = reservation.suspect and view.suspects == 1
             job.failed_at(view.replica_id, reason, now)
-            circuit.failed(view.circuit, now, base_s=self._circuit_open_s, unreachable=unreachable)
+            if reason != "revision":  # it answered; it only was not the one to go on
+                circuit.failed(view.circuit, now, base_s=self._circuit_open_s, unreachable=unreachable)
             release(reservation, now)
             # A replica that dies fails hundreds of requests in one turn: who may go instead is looked at once.
             self._pump_in(0.0, now)

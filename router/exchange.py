@@ -339,6 +339,8 @@ class Exchange:
         if last:
             self._write_answer([*self._out, chunk(last) if self._chunked else last])
         rest = stream.resume(None if self._view is None else self._view.max_model_len)
+        if rest == b"" and not self._has_same_weights(dispatcher):
+            rest = None
         if rest is None:
             dispatcher.meter.continued("not_eligible" if stream.ineligible else "impossible")
             dispatcher.failed(job, reason, died=died, again=False)
@@ -351,6 +353,12 @@ class Exchange:
         else:
             dispatcher.meter.continued("continued")
             dispatcher.failed(job, reason, died=died)
+
+    def _has_same_weights(self, dispatcher: Dispatcher) -> bool:
+        """Whether another replica can go on with what the client has read; if there is none at all, one may come."""
+        mine = revision_in(self._labels)
+        others = [revision_in(view.labels) for view in dispatcher.replicas if view is not self._view]
+        return not others or mine in others
 
     def _break_off(self) -> None:
         """The answer has begun and cannot be finished."""

@@ -51,6 +51,7 @@ def adopt(folder: Path, staging: Path, progress: Progress, *, link: bool) -> Man
     staging.mkdir(parents=True)
     try:
         for path in files_of(folder):
+            _refuse_link_elsewhere(folder, path)
             target = staging / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             if link and _linked(path, target):
@@ -73,6 +74,17 @@ def hash_file(path: Path, add: Progress, *, first: int = 0, into: "hashlib._Hash
             sha256.update(piece)
             add(len(piece))
     return sha256.hexdigest()
+
+
+def _refuse_link_elsewhere(folder: Path, path: Path) -> None:
+    """A link may lead to a file of the same folder, or to the contents of a hub's cache (`snapshots/REV/x` →
+    `blobs/HASH`); anywhere else it would take in what nobody meant. Raises ModelRejectedError."""
+    if path.resolve() == folder.resolve() / path.relative_to(folder):
+        return
+    allowed = (folder.resolve(), folder.resolve().parent.parent / "blobs")
+    if not any(path.resolve().is_relative_to(each) for each in allowed):
+        name = path.relative_to(folder)
+        raise ModelRejectedError(f"{name} is a link that leads out of {folder}. Put the file itself there.")
 
 
 def _linked(source: Path, target: Path) -> bool:

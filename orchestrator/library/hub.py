@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.library.listing import Listing, RemoteFile
+from replicas.parent_death import die_with_parent
 
 UNREACHABLE, REFUSED = 3, 4
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -95,6 +96,7 @@ def _refused(error: Exception) -> bool:
 
 
 def main() -> int:
+    die_with_parent(os.getppid())  # one that lived on would write beside the next one
     kind, id_, verb, argument = sys.argv[1:]
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:

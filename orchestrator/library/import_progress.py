@@ -1,6 +1,7 @@
 """Tells how far an import is, at a pace that a person can read."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -33,13 +34,22 @@ class Telling:
         """Run `work` on a thread; it calls what it is given with the bytes that it has done so far."""
         done = [0]
 
+        cancelled = threading.Event()
+
         def count(bytes_done: int) -> None:
+            if cancelled.is_set():
+                raise InterruptedError("The import was cancelled.")
             done[0] = bytes_done
 
         task = asyncio.create_task(asyncio.to_thread(work, count))
-        while not task.done():
-            await self(done[0])
-            await asyncio.wait({task}, timeout=_TELL_EVERY_S)
+        try:
+            while not task.done():
+                await self(done[0])
+                await asyncio.wait({task}, timeout=_TELL_EVERY_S)
+        finally:
+            # A thread cannot be ended from outside, and must not write any more once this returns.
+            cancelled.set()
+            await asyncio.wait({task})
         return await task
 
     async def for_about(self, expected_s: float, work: Coroutine[Any, Any, T]) -> T:

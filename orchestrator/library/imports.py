@@ -23,7 +23,6 @@ from orchestrator.errors import (
     ConflictError,
     ModelRejectedError,
     RoundhouseError,
-    SourceUnavailableError,
     StoreUnavailableError,
 )
 from orchestrator.fitting import too_large
@@ -32,7 +31,7 @@ from orchestrator.library.fit_types import Hardware
 from orchestrator.library.folder import Verify, look
 from orchestrator.library.import_progress import Telling
 from orchestrator.library.records import ModelRecords
-from orchestrator.library.revisions import Revisions
+from orchestrator.library.revisions import Revisions, is_whole
 from orchestrator.library.sources import Source, SourceKind, parse_source
 from orchestrator.library.verification.verify import verify
 from orchestrator.types import Import, Model, ModelState, Progress, Revision
@@ -72,6 +71,7 @@ class Imports:
         self._verify = verify
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By model."""
+        self._starting = asyncio.Lock()
 
     async def resume(self) -> None:
         """Take up imports that a stop of the orchestrator cut short, and drop what nobody came back for."""
@@ -97,12 +97,18 @@ class Imports:
         """
         source = parse_source(wanted.source)
         wanted = structs.replace(wanted, source=source.text)
+        async with self._starting:
+            return await self._start_one(source, wanted, name, description, only_if_missing=only_if_missing)
+
+    async def _start_one(
+        self, source: Source, wanted: Import, name: str | None, description: str, *, only_if_missing: bool
+    ) -> Model:
         before = await self._records.find(name or source.name)
         if before is not None:
             if before.importing is not None:
                 return _same_or_refused(before, before.importing, wanted)
             if before.standing is not None and _comes_from(before.standing, source):
-                if only_if_missing and await asyncio.to_thread(Path(before.standing.path).is_dir):
+                if only_if_missing and await asyncio.to_thread(is_whole, before.standing):
                     return before
             elif before.standing is not None and name is None:
                 raise ConflictError(
@@ -131,23 +137,25 @@ class Imports:
             await asyncio.to_thread(_remove, self._place(name, model.importing))
 
     def _start(self, name: str, wanted: Import) -> None:
-        self._tasks[name] = asyncio.create_task(self._import(name, wanted))
+        self._tasks[name] = asyncio.create_task(self._import(name, wanted, self._tasks.get(name)))
 
-    async def _import(self, name: str, wanted: Import) -> None:
-        place = self._place(name, wanted)
+    async def _import(self, name: str, wanted: Import, earlier: asyncio.Task[None] | None) -> None:
+        if earlier is not None:
+            await asyncio.wait({earlier})  # it may still be tidying up where this one will work
+        place, why = self._place(name, wanted), ""
         try:
             await self._bring(name, wanted, place)
-        except SourceUnavailableError as error:
-            await self._fail(name, wanted, error.message)
-            return  # what came so far stays for the next try
         except (RoundhouseError, WeightsError) as error:
-            await self._fail(name, wanted, error.message)
+            why = error.message
         except OSError as error:
             why = f"The files could not be read or written: {error}. Check disk and permissions."
-            await self._fail(name, wanted, why)
         except Exception as error:  # noqa: BLE001 - top of the task: whatever it is, the import has ended and says so
-            await self._fail(name, wanted, f"The import failed in a way that was not foreseen: {error!r}.")
-        await asyncio.to_thread(_remove, place)
+            why = f"The import failed in a way that was not foreseen: {error!r}."
+        # What a hub has sent is kept for the next try, unless it has been judged.
+        await asyncio.to_thread(_remove, place / "staging" if why else place)
+        await asyncio.to_thread(_remove_if_empty, place)
+        if why:
+            await self._fail(name, wanted, why)
 
     async def _bring(self, name: str, wanted: Import, place: Path) -> None:
         arrived = await self._receive(name, wanted, place)
@@ -226,7 +234,7 @@ class Imports:
         """Whether this very commit is a ready revision of the model; it then stands for it."""
         model = await self._records.find(name)
         for revision in model.revisions if model is not None else ():
-            if revision.source == pinned and revision.state is ModelState.READY:
+            if revision.source == pinned and await asyncio.to_thread(is_whole, revision):
                 again = partial(revision_changes.came_again, digest=revision.digest, arrival=wanted.id)
                 await self._records.settle(name, again)
                 return True
@@ -281,3 +289,8 @@ def _comes_from(revision: Revision, source: Source) -> bool:
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -22,7 +22,13 @@ def failed(model: Model | None, import_id: str, reason: str) -> Model | None:
     """The import ended without a revision. None: nobody waits for it any more."""
     if model is None or model.importing is None or model.importing.id != import_id:
         return None
-    return structs.replace(model, importing=None, failure=reason)
+    revisions = tuple(
+        structs.replace(each, state=ModelState.REJECTED, reason=reason)
+        if each.arrival == import_id and each.state is ModelState.VERIFYING
+        else each
+        for each in model.revisions
+    )
+    return structs.replace(model, importing=None, failure=reason, revisions=revisions)
 
 
 def arrived(model: Model | None, name: str, revision: Revision, description: str = "") -> Model:

@@ -77,7 +77,9 @@ class Revisions:
 
     async def note(self, name: str, revision: Revision, description: str = "") -> bool:
         """Write that a revision has arrived and is being verified. False: it is ready, the model stands for it now."""
-        if revision_changes.is_ready(await self._records.find(name), revision.digest):
+        model = await self._records.find(name)
+        found = None if model is None else model.find(revision.digest)
+        if found is not None and await asyncio.to_thread(is_whole, found):
             again = partial(revision_changes.came_again, digest=revision.digest, arrival=revision.arrival)
             await self._records.change(name, again)
             return False
@@ -153,3 +155,8 @@ class Revisions:
             if each.state in (ModelState.READY, ModelState.VERIFYING)
         }
         return await asyncio.to_thread(self._contents.gc, kept | needed, dry_run=dry_run)
+
+
+def is_whole(revision: Revision) -> bool:
+    """Whether it is ready and its files are there. Looks at the disk."""
+    return revision.state is ModelState.READY and Path(revision.path).is_dir()

@@ -27,6 +27,7 @@ from s3fs import S3FileSystem
 
 from orchestrator.library.hub import REFUSED, UNREACHABLE, Found
 from orchestrator.library.listing import Listing, RemoteFile
+from replicas.parent_death import die_with_parent
 
 _FILES_AT_ONCE = 4
 _PIECE_BYTES = 2**20
@@ -206,6 +207,7 @@ async def _run(id_: str, verb: str, argument: str) -> None:
 
 
 def main() -> int:
+    die_with_parent(os.getppid())  # one that lived on would write beside the next one
     _, id_, verb, argument = sys.argv[1:]
     try:
         asyncio.run(_run(id_, verb, argument))

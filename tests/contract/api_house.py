@@ -121,7 +121,7 @@ async def api_house(
         await revisions.start()
         loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
         deployments, orders = Deployments(store), HttpReplicaOrders()
-        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed.nodes, changes)
+        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed, changes)
         context = Context(
             settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes, time.time()
         )

@@ -1,5 +1,7 @@
 """Imports over the API: from a folder to an immutable revision, again, refused, cut off, cancelled."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -105,13 +107,54 @@ async def test_import_that_fails_leaves_a_ready_model_as_it_was_and_says_why(hou
 async def test_folder_of_links_as_hub_caches_have_is_taken_with_what_they_lead_to(
     house: ApiHouse, tmp_path: Path
 ) -> None:
-    real, folder = model(tmp_path / "blobs"), tmp_path / "snapshot"
-    folder.mkdir()
+    real, folder = model(tmp_path / "hub" / "blobs"), tmp_path / "hub" / "snapshots" / "snapshot"
+    folder.mkdir(parents=True)
     for path in real.iterdir():
         (folder / path.name).symlink_to(path)
     assert (await bring(house, folder))["state"] == "ready"
     straight = await bring(house, real)
     assert straight["revision"] == (await house.context.records.get("snapshot")).revision
+
+
+async def test_folder_with_a_link_that_leads_out_of_it_is_refused_by_name(house: ApiHouse, tmp_path: Path) -> None:
+    folder, secret = model(tmp_path / "tiny"), tmp_path / "id_rsa"
+    secret.write_text("secret")
+    (folder / "LICENSE").unlink()
+    (folder / "LICENSE").symlink_to(secret)
+    for link in (False, True):
+        shown = await bring(house, folder, link=link)
+        assert (shown["state"], "LICENSE is a link" in shown["reason"]) == ("rejected", True)
+
+
+async def test_revision_whose_files_are_lost_is_mended_by_the_next_import(house: ApiHouse, tmp_path: Path) -> None:
+    folder = model(tmp_path / "tiny")
+    first = await bring(house, folder)
+    shutil.rmtree(house.context.settings.home / "library" / "contents" / "revisions")
+    (house.context.settings.home / "library" / "contents" / "revisions").mkdir()
+    again = await bring(house, folder, only_if_missing=True)
+    assert (again["state"], again["revision"], len(again["revisions"])) == ("ready", first["revision"], 1)
+    standing = (await house.context.records.get("tiny")).standing
+    assert standing is not None
+    assert _holds_a_config(standing.path)
+
+
+def _holds_a_config(folder: str) -> bool:
+    return Path(folder, "config.json").is_file()
+
+
+async def test_two_imports_of_one_name_at_once_are_one(house: ApiHouse, tmp_path: Path) -> None:
+    folder = model(tmp_path / "tiny")
+    both = await asyncio.gather(*(house.client.post("/models", json={"source": str(folder)}) for _ in range(2)))
+    assert [answer.status_code for answer in both] == [202, 202]
+    assert (await house.wait_for_model("tiny"))["state"] == "ready"
+
+
+async def test_import_cancelled_and_begun_again_at_once_is_ready(house: ApiHouse, tmp_path: Path) -> None:
+    folder = model(tmp_path / "tiny")
+    for _ in range(3):
+        await house.client.post("/models", json={"source": str(folder)})
+        await house.client.delete("/models/tiny/import")
+    assert (await bring(house, folder))["state"] == "ready"
 
 
 def cut_off(source: str, name: str) -> Model:
@@ -151,6 +194,7 @@ async def test_cancelled_import_ends_and_the_model_says_so(house: ApiHouse, tmp_
     assert (await house.client.delete("/models/tiny/import")).status_code == 204
     shown = (await house.client.get("/models/tiny")).json()
     assert (shown["state"], shown["reason"]) == ("rejected", "The import was cancelled.")
+    assert all(each["state"] != "verifying" for each in shown["revisions"])
     assert (await house.client.delete("/models/none/import")).status_code == 404
 
 

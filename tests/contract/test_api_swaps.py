@@ -89,7 +89,7 @@ class SwapHouse:
         context = self.api.context
         return Swaps(
             context.store, context.deployments, context.records, context.revisions.manifest, self.replicas,
-            lambda: self.api.cluster.node_list, Changes(), **more,
+            lambda: self.api.context.loop.observed, Changes(), **more,
         )  # fmt: skip
 
     async def run(self, swaps: Swaps) -> None:
