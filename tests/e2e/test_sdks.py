@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.conftest import SMOLLM2
 from tests.e2e.house import RunningHouse
+from tests.honest_models import LLAMA, write_model
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(400)]
 FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
@@ -127,9 +128,7 @@ def test_unknown_architecture_is_refused_with_a_sentence_and_leaves_nothing(
     real_house: RunningHouse, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("models") / "strange"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"architectures": ["StrangeForCausalLM"], "model_type": "strange"}')
-    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    write_model(folder, LLAMA | {"architectures": ["StrangeForCausalLM"], "model_type": "strange"})
     done = real_house.command("deploy", str(folder))
     assert done.returncode == 1
     assert "StrangeForCausalLM" in done.stderr
