@@ -158,10 +158,16 @@ def test_plan_touches_each_application_at_most_once_and_stops_first(
 ) -> None:
     desired, observed = cluster
     actions = plan(desired, observed, 0.0)
-    names = [action.deployment.name if isinstance(action, StartApplication) else action.name for action in actions]
+    names = [
+        application_name(action.deployment.name, action.spec_digest)
+        if isinstance(action, StartApplication)
+        else action.name
+        for action in actions
+    ]
     assert len(names) == len(set(names))
-    gone = [name for name in names if name not in desired.deployments]
-    assert names[: len(gone)] == gone
+    wanted = {application_name(name, spec_digest(each)) for name, each in desired.deployments.items()}
+    freeing = [place for place, name in enumerate(names) if name not in wanted]
+    assert freeing == list(range(len(freeing))), "what is stopped for good comes first: it frees what starts need"
 
 
 @given(clusters(), ROUTING, ENGINES)
