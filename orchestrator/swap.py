@@ -54,6 +54,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     wanted_replicas: int
     endpoints: Sequence[Endpoint]
     """Its replicas of the newest spec, in any state."""
+    outgoing: int = 0
+    """Replicas of older specs that still take requests."""
     failure: str = ""
     """Why replicas of the newest spec do not start, once nobody tries any more."""
 
@@ -174,7 +176,7 @@ def _restarting(swap: Swap, seen: Seen, now: float) -> Advanced:
         why = seen.failure or f"they did not start within {STARTING_S / 60:.0f} minutes."
         return turn_back(swap, now, f"The new weights cannot be served: {why}"), (_back(swap),)
     ready = sum(_holds(each, swap.after) for each in seen.endpoints)
-    if ready >= seen.wanted_replicas:
+    if ready >= seen.wanted_replicas and not seen.outgoing:
         return _done(swap, now), ()
     return _saying(swap, _start_in_words(seen, ready)), ()
 

@@ -33,7 +33,7 @@ from orchestrator.types import (
     SwapStrategy,
     Weights,
 )
-from replicas.types import Endpoint, SwapOrder
+from replicas.types import Endpoint, ReplicaState, SwapOrder
 from replicas.weights.contents import Reached, nothing
 from replicas.weights.errors import WeightsError
 from replicas.weights.manifest import Manifest
@@ -255,13 +255,13 @@ class Swaps:
         if failure is not None and (failure.spec_digest, failure.revision) != (digest, deployment.revision):
             failure = None  # of what was wanted before
         why = "" if failure is None or not (failure.permanent or gave_up) else failure.reason
+        mine = [each for each in endpoints if each.deployment == deployment.name]
         return Seen(
             active=deployment.revision,
             generation=deployment.generation,
             wanted_replicas=deployment.replicas,
-            endpoints=tuple(
-                each for each in endpoints if each.deployment == deployment.name and each.spec_digest == digest
-            ),
+            endpoints=tuple(each for each in mine if each.spec_digest == digest),
+            outgoing=sum(each.spec_digest != digest and each.state is ReplicaState.READY for each in mine),
             failure=why or ("Ray Serve gave up starting them; see the replicas' logs." if gave_up else ""),
         )
 

@@ -90,7 +90,9 @@ async def serve(valkey_url: str) -> AsyncIterator[Serve]:
             life = ReplicaLife("tiny", valkey_url, Place(address="127.0.0.1", node_id="n"))
             stack.push_async_callback(life.stop)
             await life.start()
-            return Served(life, store, client)
+            served = Served(life, store, client)
+            await served.until(lambda endpoint: endpoint.state is ReplicaState.READY)
+            return served
 
         yield start
 

@@ -50,7 +50,7 @@ def failure(deployment_name: str = "chat", **changes: Any) -> ReplicaFailure:
     values: dict[str, Any] = {
         "replica_id": "r",
         "spec_digest": spec_digest(deployment(deployment_name)),
-        "revision": "",
+        "revision": "sha256:a",
         "reason": "no memory",
         "permanent": False,
         "at": 200.0,
