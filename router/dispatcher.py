@@ -11,6 +11,7 @@ from random import Random
 from router import circuit
 from router.answer import Learnt
 from router.errors import model_not_found
+from router.headers import revision_in
 from router.job import Clock, Job
 from router.learning import learn
 from router.meters import ModelMeter
@@ -216,6 +217,11 @@ class Dispatcher(WaitingRoom):
         if not self._stands_trial(job, now):
             self.meter.retry(reason)
             self._again(job, now, free=unreachable or died)
+
+    def others_have(self, revision: bytes, but: ReplicaView | None) -> bool:
+        """Whether one besides `but` has these weights (as `headers.revision_in`); where nobody is, one may come."""
+        others = [revision_in(view.labels) for view in self.replicas if view is not but]
+        return not others or revision in others
 
     def _no_suspect(self, reservation: Reservation) -> None:
         if reservation.suspect:

@@ -204,8 +204,7 @@ class Exchange:
         elif not self._head_sent:
             self._begin_answer(status, headers)
         elif self._view is not None and revision_in(labels_of(self._view.labels, headers)) != revision_in(self._labels):
-            # What the client has read was said by other weights: this replica must not go on with it.
-            self._try_next("revision", died=False)
+            self._try_next("revision", died=False)  # other weights must not go on with what the client has read
 
     def _begin_answer(self, status: int, headers: Headers) -> None:
         framing = framing_of(headers)
@@ -339,8 +338,8 @@ class Exchange:
         if last:
             self._write_answer([*self._out, chunk(last) if self._chunked else last])
         rest = stream.resume(None if self._view is None else self._view.max_model_len)
-        if rest == b"" and not self._has_same_weights(dispatcher):
-            rest = None
+        if rest == b"" and not dispatcher.others_have(revision_in(self._labels), self._view):
+            rest = None  # nobody could go on with what the client has read
         if rest is None:
             dispatcher.meter.continued("not_eligible" if stream.ineligible else "impossible")
             dispatcher.failed(job, reason, died=died, again=False)
@@ -353,12 +352,6 @@ class Exchange:
         else:
             dispatcher.meter.continued("continued")
             dispatcher.failed(job, reason, died=died)
-
-    def _has_same_weights(self, dispatcher: Dispatcher) -> bool:
-        """Whether another replica can go on with what the client has read; if there is none at all, one may come."""
-        mine = revision_in(self._labels)
-        others = [revision_in(view.labels) for view in dispatcher.replicas if view is not self._view]
-        return not others or mine in others
 
     def _break_off(self) -> None:
         """The answer has begun and cannot be finished."""
