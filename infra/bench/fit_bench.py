@@ -6,12 +6,12 @@ Shared pages count once, the weights' files in the page cache do not count. Five
 constants in `orchestrator/library/engine_memory.py`; the error is quoted of the others. Nothing is measured of GPUs.
 """
 
-import argparse
 import asyncio
 import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from infra.bench.command import bench_parser, length_of, run_bench, write_json
 from infra.bench.fit_memory import Resident, read, reset_marks
 from infra.bench.processes import ROOT
 from infra.bench.report import Floor, print_floors, print_table
@@ -265,7 +266,7 @@ def _floors(runs: list[Run]) -> list[Floor]:
 def main() -> None:
     """Measures, prints, writes the JSON."""
     options = _parse()
-    count = LENGTHS["quick" if options.quick else "full" if options.full else "usual"]
+    count = LENGTHS[length_of(options)]
     runs = []
     with TemporaryDirectory(prefix="fit-bench-", dir=options.dir) as name:
         folder = Path(name)
@@ -274,30 +275,23 @@ def main() -> None:
             print(f"{number} of {count}: {case.model}", file=sys.stderr, flush=True)
             runs.append(_measure(case, models, folder))
             if options.json:
-                _write(options.json, runs)
+                write_json(options.json, _report(runs))
     _print(runs)
     _print_constants(runs)
     print_floors(_floors(runs))
 
 
-def _write(file: Path, runs: list[Run]) -> None:
-    report = {"cores": os.cpu_count(), "runs": [run.as_json() for run in runs]}
-    report["floors"] = [floor.as_json() for floor in _floors(runs)]
-    file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+def _report(runs: list[Run]) -> dict[str, Any]:
+    floors = [floor.as_json() for floor in _floors(runs)]
+    return {"cores": os.cpu_count(), "runs": [each.as_json() for each in runs], "floors": floors}
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="infra/bench/fit", description=__doc__)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="two engines: to see that it works, not to quote")
-    length.add_argument("--full", action="store_true", help="all engines: to quote")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+def _parse() -> Namespace:
+    quick = "two engines: to see that it works, not to quote"
+    parser = bench_parser("fit", __doc__, quick=quick, full="all engines: to quote")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="where models are made (else where TMPDIR is)")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_bench(main)

@@ -4,19 +4,19 @@ Core 0 belongs to the system under test, core 1 to fake engines, load generators
 machine's host may take time away from either: every table says how much (steal of /proc/stat).
 """
 
-import argparse
-import json
 import os
 import platform
 import shutil
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from time import strftime
 
 from infra.bench import choose_bench, idle_streams, latency, memory, models, throughput
+from infra.bench.command import bench_parser, run_bench, write_json
 from infra.bench.options import FULL, QUICK, USUAL, Options
 from infra.bench.processes import LOAD_CORE, ROOT, SYSTEM_CORE, raise_file_limit
 from infra.bench.report import Floor, print_floors
@@ -50,20 +50,16 @@ def main() -> None:
         print(f"\n== {name} ==", flush=True)
         figures[name], seen = SCENARIOS[name](size)
         floors += seen
-        if options.json:
-            # After each scenario: a run that is cut off keeps what it has.
-            verdicts = [floor.as_json() for floor in floors]
-            report = {"machine": machine, "options": vars(size), "scenarios": figures, "floors": verdicts}
-            options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        # After each scenario: a run that is cut off keeps what it has.
+        verdicts = [floor.as_json() for floor in floors]
+        report = {"machine": machine, "options": vars(size), "scenarios": figures, "floors": verdicts}
+        write_json(options.json, report)
     print_floors(floors)
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="infra/bench/router", description=__doc__)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="short rounds: to see that it works, not to quote")
-    length.add_argument("--full", action="store_true", help="long rounds: to quote")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+def _parse() -> Namespace:
+    quick, full = "short rounds: to see that it works, not to quote", "long rounds: to quote"
+    parser = bench_parser("router", __doc__, quick=quick, full=full)
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
     return parser.parse_args()
 
@@ -85,7 +81,4 @@ def _machine() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_bench(main)

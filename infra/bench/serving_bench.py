@@ -6,13 +6,11 @@ finds the other's prompts in the prefix cache. Straight, the requests go to the 
 begin with the other way each time; the ratio is the median of the rounds' ratios.
 """
 
-import argparse
 import asyncio
 import json
 import os
-import sys
+from argparse import Namespace
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from time import monotonic, time_ns
 from typing import Any
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
+from infra.bench.command import bench_parser, length_of, run_bench, write_json
 from infra.bench.house import House, Target, find_house
 from infra.bench.http_client import post_head
 from infra.bench.processes import CoreClock, CoreUse
@@ -186,7 +185,7 @@ async def _run(house: House, size: Size, concurrency: int) -> list[Way]:
 def main() -> None:
     """Measures, prints, writes the JSON."""
     options = _parse()
-    size = SIZES["quick" if options.quick else "full" if options.full else "usual"]
+    size = SIZES[length_of(options)]
     house = find_house(options.model)
     straight, through = ways = uvloop.run(_run(house, size, options.concurrency))
     rows = []
@@ -207,26 +206,17 @@ def main() -> None:
     void = bool(straight.failed or through.failed)
     floor = Floor("Tokens a second through the router ÷ straight", FLOOR_RATIO, ratio, void=void)
     print_floors([floor])
-    if options.json:
-        report = {"model": house.model, "engine": house.engine, "replicas": count, "cores": os.cpu_count()}
-        report |= {"concurrency": options.concurrency, "size": vars(size)}
-        report |= {"ways": [way.as_json() for way in ways], "floors": [floor.as_json()]}
-        options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    report = {"model": house.model, "engine": house.engine, "replicas": count, "cores": os.cpu_count()}
+    report |= {"concurrency": options.concurrency, "size": vars(size)}
+    write_json(options.json, report | {"ways": [way.as_json() for way in ways], "floors": [floor.as_json()]})
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="infra/bench/serving", description=__doc__)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="to see that it works, not to quote")
-    length.add_argument("--full", action="store_true", help="to quote")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+def _parse() -> Namespace:
+    parser = bench_parser("serving", __doc__)
     parser.add_argument("--model", help="which model to ask, if more than one is ready")
     parser.add_argument("--concurrency", type=int, default=16, metavar="N", help="requests at once (default 16)")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_bench(main)

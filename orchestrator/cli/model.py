@@ -77,7 +77,7 @@ def push_model(
         with Push(f"{api.url}/api/v1", api.authorization, progress=show_it) as push:
             pushed = push.run(source, name, description=description, notes=notes)
     with connect() as api, console.status("verifying"):
-        revision = _verified(api, name, pushed.revision)
+        revision = wait_verified(api, name, pushed.revision)
     sent = "nothing had to be sent" if not pushed.sent_bytes else f"{size(pushed.sent_bytes)} sent"
     console.print(f"{name} is ready: {revision['architecture']}, {size(revision['size_bytes'])} ({sent})")
     console.print(f"revision {pushed.revision}")
@@ -85,8 +85,8 @@ def push_model(
         console.print(f"note: {warning}")
 
 
-def _verified(api: AdminClient, name: str, digest: str) -> dict[str, Any]:
-    """Raises ModelRejectedError with the reason."""
+def wait_verified(api: AdminClient, name: str, digest: str) -> dict[str, Any]:
+    """The revision, once it is ready. Raises ModelRejectedError with the reason."""
     while True:
         found = [each for each in api.get(path_of("models", name))["revisions"] if each["digest"] == digest]
         if found and found[0]["state"] == "ready":

@@ -7,8 +7,6 @@ from orchestrator.errors import SourceUnavailableError
 from orchestrator.library import gguf
 
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-CONVERSION_S = 25.0
-"""What the conversion takes on two cores; its progress is told in time."""
 
 
 def packaged_gguf() -> Path:
