@@ -64,6 +64,18 @@ class Engine(Protocol):
         """
         ...
 
+    async def sleep(self) -> None:
+        """Move the weights to the host's memory and give the GPUs back, the KV cache with all that was in it.
+
+        Only where `capacity.sleep_bytes` is not None. Requests that still run are aborted. May raise anything; then
+        nothing is known of what the engine holds.
+        """
+        ...
+
+    async def wake(self) -> None:
+        """Take the GPUs again and serve. As `sleep` if it fails."""
+        ...
+
     async def stop(self) -> None:
         """End the engine and its processes; requests still in it fail. Safe to call twice or before `start`."""
         ...

@@ -20,6 +20,10 @@ class Gpu(Struct, frozen=True, kw_only=True):
     memory_bytes: int
     free_bytes: int
     driver: str
+    usage: float | None = None
+    """Share of the time just past in which it computed, 0 to 1; None where the driver does not tell."""
+    slices: tuple[str, ...] = ()
+    """Parts that it is divided into, in the driver's words: `MIG 1g.18gb`. A vGPU's own name says what it is."""
 
 
 class FetchProgress(Struct, frozen=True, kw_only=True, tag="fetching"):

@@ -25,7 +25,7 @@ from replicas.store import (
     record_failure,
     withdraw_endpoint,
 )
-from replicas.types import Endpoint, EngineLoad, ReplicaFailure, ReplicaSpec
+from replicas.types import Endpoint, EngineLoad, LogPart, ReplicaFailure, ReplicaSpec
 
 HEARTBEAT_S = 1.0
 _RETRY_S = 0.5
@@ -48,6 +48,8 @@ class Lease:
         self._endpoint = endpoint
         self._vitals = vitals
         self._changed = asyncio.Event()
+        self._beating = asyncio.Lock()
+        """Held while a record is written: an older one must not come after a newer one."""
         self._announced: Endpoint | None = None
         self._ended = False
 
@@ -76,6 +78,10 @@ class Lease:
 
     async def beat(self) -> bool:
         """Publish once, with the vitals of now. False if the store did not take it."""
+        async with self._beating:
+            return await self._publish()
+
+    async def _publish(self) -> bool:
         by_router, load = self._vitals()
         in_flight = sum(by_router.values())
         state = self._endpoint
@@ -165,9 +171,14 @@ class LeaseKeeper:
         if lease is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(lambda: lease.update(**fields))
 
-    async def record_failure(self, failure: ReplicaFailure) -> None:
+    async def flush(self) -> bool:
+        """Have the store know what was told by `update` so far. False if it does not take it."""
+        lease = self._lease
+        return lease is not None and await self._on_thread(lease.beat())
+
+    async def record_failure(self, failure: ReplicaFailure, log: LogPart) -> None:
         """Record `failure`; if the store is away it is only logged."""
-        await self._on_thread(self._quietly(record_failure(self._open(), failure), "record a failure"))
+        await self._on_thread(self._quietly(record_failure(self._open(), failure, log), "record a failure"))
 
     async def release(self) -> None:
         """Withdraw the endpoint. If the store is away, the lease ends by itself."""

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 
 class Phase(StrEnum):
-    """`ReplicaState`, and `GONE` for a replica that nobody can see any more."""
+    """`ReplicaState`, `WAKING` for one that others see starting, and `GONE` for one that nobody can see any more."""
 
     STARTING = "starting"
     READY = "ready"
     CORDONED = "cordoned"
     DRAINING = "draining"
+    ASLEEP = "asleep"
+    WAKING = "waking"
     GONE = "gone"
 
 
@@ -26,6 +28,12 @@ class Event(StrEnum):
     START_FAILED = "start_failed"
     SWAP_BEGUN = "swap_begun"
     SWAP_ENDED = "swap_ended"
+    SLEEP_REQUESTED = "sleep_requested"
+    FELL_ASLEEP = "fell_asleep"
+    WAKE_REQUESTED = "wake_requested"
+    WAKE_REFUSED = "wake_refused"
+    """Nobody could be told of it."""
+    WOKE = "woke"
     STOP_REQUESTED = "stop_requested"
     ENGINE_DIED = "engine_died"
     DRAINED = "drained"
@@ -37,13 +45,22 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = MappingProxyType(
         (Phase.STARTING, Event.START_FAILED): Phase.GONE,
         (Phase.STARTING, Event.STOP_REQUESTED): Phase.GONE,
         (Phase.READY, Event.SWAP_BEGUN): Phase.CORDONED,
+        (Phase.READY, Event.SLEEP_REQUESTED): Phase.DRAINING,
         (Phase.READY, Event.STOP_REQUESTED): Phase.DRAINING,
         (Phase.READY, Event.ENGINE_DIED): Phase.GONE,
         (Phase.CORDONED, Event.SWAP_ENDED): Phase.READY,
         (Phase.CORDONED, Event.STOP_REQUESTED): Phase.DRAINING,
         (Phase.CORDONED, Event.ENGINE_DIED): Phase.GONE,
+        (Phase.DRAINING, Event.FELL_ASLEEP): Phase.ASLEEP,
         (Phase.DRAINING, Event.DRAINED): Phase.GONE,
         (Phase.DRAINING, Event.ENGINE_DIED): Phase.GONE,
+        (Phase.ASLEEP, Event.WAKE_REQUESTED): Phase.WAKING,
+        (Phase.ASLEEP, Event.STOP_REQUESTED): Phase.GONE,
+        (Phase.ASLEEP, Event.ENGINE_DIED): Phase.GONE,
+        (Phase.WAKING, Event.WOKE): Phase.READY,
+        (Phase.WAKING, Event.WAKE_REFUSED): Phase.ASLEEP,
+        (Phase.WAKING, Event.STOP_REQUESTED): Phase.GONE,
+        (Phase.WAKING, Event.ENGINE_DIED): Phase.GONE,
     }
 )
 """An event that has no entry changes nothing: it came twice or too late."""

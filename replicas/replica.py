@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from replicas.doing import Doing
 from replicas.engine import Engine, make_engine
 from replicas.errors import EngineStartError, EngineUnhealthyError, ReplicaError
 from replicas.lease import LeaseKeeper
@@ -29,8 +30,10 @@ from replicas.lifecycle import (
     look,
     step,
 )
+from replicas.log_tail import ProcessLog
 from replicas.orders import orders_app
 from replicas.server import ReplicaServer
+from replicas.sleep import Sleep
 from replicas.swap import Swaps
 from replicas.types import (
     Endpoint,
@@ -57,6 +60,8 @@ class Place(Struct, frozen=True, kw_only=True):
     """Address that routers reach and the replica listens on."""
     node_id: str = ""
     gpus: tuple[str, ...] = ()
+    application: str = ""
+    """Serve application that holds the replica."""
 
 
 class ReplicaLife:
@@ -71,6 +76,7 @@ class ReplicaLife:
         self._engine_of = engine_of
         self._keeper = LeaseKeeper(store_url)
         self._weights = LocalWeights(lambda: self._keeper.fetch_host(place.address))
+        self._log = ProcessLog()
         self._phase = Phase.STARTING
         self._epoch = 0
         self._spec: ReplicaSpec | None = None
@@ -80,6 +86,7 @@ class ReplicaLife:
         self._canary_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
         self._swaps: Swaps | None = None
+        self._sleep: Sleep | None = None
         self._ending: asyncio.Task[None] | None = None
         self._illness: str | None = None
         self.condemned = asyncio.Event()
@@ -98,6 +105,7 @@ class ReplicaLife:
             raise
 
     async def _serve(self, spec: ReplicaSpec) -> None:
+        _log.info("Replica %s starts with the engine %s and revision %s", self.replica_id, spec.engine, spec.revision)
         endpoint = self._first_endpoint(spec)
         await self._keeper.hold(endpoint, self._vitals)
         self._engine = self._engine_of(spec.engine)
@@ -105,10 +113,18 @@ class ReplicaLife:
             folder = await self._weights.bring(spec.weights_path, spec.revision, self._tell)
             spec = replace(spec, weights_path=str(folder))
         await self._engine.start(spec, self._tell)
-        self._tell("Warming up")
+        self._tell(Doing.WARMING_UP)
         await self._warm_up(self._engine)
         self._swaps = Swaps(self._engine, self._weights_of, self)
-        orders = orders_app(self._swaps.prepare, self._swaps.swap, self._end_soon)
+        self._sleep = Sleep(self._engine, self)
+        orders = orders_app(
+            self._swaps.prepare,
+            self._swaps.swap,
+            self._end_soon,
+            self._sleep.fall_asleep,
+            self._sleep.wake,
+            self._log.part,
+        )
         self._server = ReplicaServer(self._engine, endpoint.token, orders=orders, revision=spec.revision)
         port = await self._server.start(self._place.address)
         now = time.monotonic()
@@ -122,6 +138,7 @@ class ReplicaLife:
             max_running=capacity.max_running,
             kv_capacity_tokens=capacity.kv_tokens,
             takes_token_ids=capacity.takes_token_ids,
+            sleep_bytes=capacity.sleep_bytes,
             detail="",
         )
 
@@ -135,10 +152,11 @@ class ReplicaLife:
             revision=spec.revision,
             engine=spec.engine,
             state=ReplicaState.STARTING,
-            detail="Starting",
+            detail=Doing.STARTING,
             host=self._place.address,
             token=secrets.token_urlsafe(32),
             node_id=self._place.node_id,
+            application=self._place.application,
             gpus=self._place.gpus,
             pid=os.getpid(),
             max_model_len=spec.max_model_len,
@@ -163,7 +181,9 @@ class ReplicaLife:
     def _enter(self, event: Event, **fields: Any) -> None:
         before, self._phase = self._phase, step(self._phase, event)
         if self._phase is not before and self._phase is not Phase.GONE:
-            self._keeper.update(state=ReplicaState(self._phase), state_since=time.time(), **fields)
+            _log.info("Replica %s is %s", self.replica_id, self._phase)
+            state = ReplicaState.STARTING if self._phase is Phase.WAKING else ReplicaState(self._phase)
+            self._keeper.update(state=state, state_since=time.time(), **fields)
 
     def _vitals(self) -> tuple[dict[str, int], EngineLoad]:
         engine, server = self._engine, self._server
@@ -183,7 +203,7 @@ class ReplicaLife:
             permanent=isinstance(error, EngineStartError) and error.permanent,
             at=time.time(),
         )
-        await self._keeper.record_failure(failure)
+        await self._keeper.record_failure(failure, self._log.last())
 
     # --- while it serves ---
 
@@ -197,7 +217,7 @@ class ReplicaLife:
     def _examine(self, engine: Engine, spec: ReplicaSpec) -> str | None:
         if engine.dead:
             return "The engine's process has died. The replica is started again."
-        if self._swaps is not None and self._swaps.engine_is_paused:
+        if any(work is not None and work.engine_is_paused for work in (self._swaps, self._sleep)):
             self._canary = CanaryMemory(alive_at=time.monotonic())
             return None
         action, self._canary = look(
@@ -272,12 +292,55 @@ class ReplicaLife:
         """Tell how far a swap is."""
         self._keeper.update(swap=report)
 
+    # --- sleep ---
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its engine sleeps, falls asleep or wakes."""
+        return self._phase not in (Phase.READY, Phase.CORDONED)
+
+    def retire(self) -> bool:
+        """Take nothing new; False if it cannot fall asleep now, for it is not ready."""
+        if self._phase is not Phase.READY or self._server is None:
+            return False
+        self._enter(Event.SLEEP_REQUESTED, detail=Doing.FALLING_ASLEEP)
+        self._server.drain()
+        return True
+
+    async def wait_retired(self) -> None:
+        """Return when no request and no canary is in flight, or after `drain_deadline_s`."""
+        assert self._spec is not None  # noqa: S101 - whoever retires, has served
+        await self.wait_empty(self._spec.drain_deadline_s)
+        if self._canary_task is not None:
+            await asyncio.wait({self._canary_task}, timeout=self._spec.canary_timeout_s)
+
+    def fell_asleep(self) -> None:
+        """Tell that the GPUs are free, and that the engine's cache is empty."""
+        self._epoch += 1
+        self._enter(Event.FELL_ASLEEP, detail="", epoch=self._epoch)
+
+    async def will_wake(self) -> bool:
+        """Have the store know that it takes its GPUs again; False if the store does not, or if it does not sleep."""
+        if self._phase is not Phase.ASLEEP:
+            return False
+        self._enter(Event.WAKE_REQUESTED, detail=Doing.WAKING_UP)
+        known = await self._keeper.flush()
+        if not known:
+            self._enter(Event.WAKE_REFUSED, detail="")
+        return known
+
+    def woke(self) -> None:
+        """Take requests again."""
+        assert self._server is not None  # noqa: S101 - whoever woke, has served
+        self._enter(Event.WOKE, detail="")
+        self._server.reopen()
+
     # --- the end ---
 
     def _end_soon(self) -> None:
         """Drain, then have a new replica started in this one's place."""
         if self._ending is None and self._server is not None and self._spec is not None:
-            self._enter(Event.STOP_REQUESTED, detail="Told to start again")
+            self._enter(Event.STOP_REQUESTED, detail=Doing.STARTING_AGAIN)
             self._ending = asyncio.create_task(self._end(self._server, self._spec.drain_deadline_s))
 
     async def _end(self, server: ReplicaServer, deadline_s: float) -> None:
@@ -286,7 +349,9 @@ class ReplicaLife:
 
     async def stop(self) -> None:
         """Drain, then end everything. Requests still in flight after `drain_deadline_s` are cut."""
-        self._enter(Event.STOP_REQUESTED, detail="Finishing the requests in flight")
+        if self._sleep is not None:
+            await self._sleep.stop()
+        self._enter(Event.STOP_REQUESTED, detail=Doing.FINISHING)
         if self._phase is Phase.DRAINING and self._server is not None and self._spec is not None:
             await self._drain(self._server, self._spec.drain_deadline_s)
         await self._clear_away()

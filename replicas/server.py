@@ -228,6 +228,10 @@ class ReplicaServer:
         self._gate.revision = revision
         self._gate.release()
 
+    def reopen(self) -> None:
+        """Take new requests again after a `drain`."""
+        self._gate.draining = False
+
     def drain(self) -> None:
         """Refuse new requests (503, `connection: close`) from now on, and those that wait; those in flight go on."""
         self._gate.draining = True

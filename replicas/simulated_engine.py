@@ -12,6 +12,7 @@ Faults, for tests, in `engine_args["faults"]` (all optional):
     error_every: int              every n-th request is answered with 500
     refuse_swap: str              the sentence of the `SwapRefusedError` of other weights
     fail_to_swap: str             the sentence of their `SwapFailedError`
+    fail_to_wake: str             the sentence of the `EngineUnhealthyError` of being woken
 """
 
 import asyncio
@@ -24,6 +25,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import ASGIApp
 
+from replicas.doing import Doing
 from replicas.engine import Progress
 from replicas.errors import EngineStartError, EngineUnhealthyError, SwapFailedError, SwapRefusedError
 from replicas.simulated_text import block_hashes, make_answer, tokenize
@@ -41,6 +43,7 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     error_every: int | None = None
     refuse_swap: str | None = None
     fail_to_swap: str | None = None
+    fail_to_wake: str | None = None
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -74,6 +77,7 @@ class SimulatedEngine:
         self._block_tokens = SimulationSettings().block_tokens
         self._faults = Faults()
         self._swap_s = 0.0
+        self._wake_s = 0.0
         self._app: ASGIApp | None = None
         self._queues: dict[str, asyncio.Queue[TokenMade | None]] = {}
         self._work = asyncio.Event()
@@ -100,12 +104,13 @@ class SimulatedEngine:
         from replicas.simulated_app import build_app
 
         self._faults = _read_faults(spec.engine_args)
-        progress("Simulating the start of an engine")
+        progress(Doing.SIMULATING_START)
         await asyncio.sleep(spec.simulation.start_s)
         if self._faults.fail_to_start is not None:
             raise EngineStartError(self._faults.fail_to_start, permanent=self._faults.fail_permanently)
         self._core = SimulatedCore(spec.simulation)
         self._swap_s = spec.simulation.swap_s
+        self._wake_s = spec.simulation.wake_s
         self._block_tokens = spec.simulation.block_tokens
         capacity = self._core.capacity_tokens
         context = min(spec.max_model_len or capacity, capacity)
@@ -114,6 +119,7 @@ class SimulatedEngine:
             max_running=spec.simulation.max_running,
             kv_tokens=capacity,
             takes_token_ids=True,
+            sleep_bytes=spec.simulation.weights_bytes if spec.sleep_mode else None,
         )
         self._app = build_app(self, spec.model, context)
         self._loop_task = asyncio.create_task(self._run())
@@ -132,6 +138,15 @@ class SimulatedEngine:
             raise SwapFailedError(self._faults.fail_to_swap)
         self._core.cache.clear()
         return self._swap_s
+
+    async def sleep(self) -> None:
+        self._cut_everything()
+        self._core.cache.clear()
+
+    async def wake(self) -> None:
+        await asyncio.sleep(self._wake_s)
+        if self._faults.fail_to_wake is not None:
+            raise EngineUnhealthyError(self._faults.fail_to_wake)
 
     async def generate_one(self) -> None:
         job = Job(prompt=tuple(tokenize("canary")), question="canary", max_tokens=1)
@@ -172,7 +187,7 @@ class SimulatedEngine:
             for index, text in enumerate(answer.texts):
                 made = await queue.get()
                 if made is None:
-                    raise EngineUnhealthyError("The simulated engine died.")
+                    raise EngineUnhealthyError("The simulated engine died or fell asleep.")
                 last = index == len(answer.texts) - 1
                 yield Piece(
                     text=text,
@@ -211,6 +226,9 @@ class SimulatedEngine:
 
     def _fail_everything(self) -> None:
         self._dead = True
+        self._cut_everything()
+
+    def _cut_everything(self) -> None:
         for queue in self._queues.values():
             queue.put_nowait(None)
 

@@ -15,10 +15,12 @@ from replicas.types import (
     CHANGES_CHANNEL,
     ENDPOINT_IDS_KEY,
     Endpoint,
+    LogPart,
     ReplicaFailure,
     ReplicaSpec,
     endpoint_key,
     failure_key,
+    last_log_key,
     spec_key,
 )
 
@@ -62,9 +64,10 @@ async def withdraw_endpoint(store: Store, replica_id: str) -> None:
         await pipe.execute()
 
 
-async def record_failure(store: Store, failure: ReplicaFailure) -> None:
-    """Keep `failure` as the deployment's newest, for an hour, and tell the readers."""
+async def record_failure(store: Store, failure: ReplicaFailure, log: LogPart) -> None:
+    """Keep `failure` as the deployment's newest, and the replica's last words, for an hour, and tell the readers."""
     async with store.pipeline(transaction=True) as pipe:
+        pipe.set(last_log_key(failure.replica_id), msgspec.json.encode(log), ex=FAILURE_KEPT_S)
         pipe.set(failure_key(failure.deployment), msgspec.json.encode(failure), ex=FAILURE_KEPT_S)
         pipe.publish(CHANGES_CHANNEL, "endpoints")
         await pipe.execute()

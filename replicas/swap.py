@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+from replicas.doing import Doing
 from replicas.engine import Engine
-from replicas.errors import ReplicaError, SwapFailedError
+from replicas.errors import ReplicaError, SwapFailedError, SwapRefusedError
 from replicas.types import SwapOrder, SwapPhase, SwapReport
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ Fetch = Callable[[SwapOrder, Callable[[str], None]], Awaitable[Path]]
 
 class Swapped(Protocol):
     """What a swap needs of the replica around it."""
+
+    @property
+    def asleep(self) -> bool:
+        """Whether its engine sleeps, falls asleep or wakes."""
 
     def cordon(self) -> None:
         """Tell routers to send nothing new, and let wait what they send all the same."""
@@ -91,9 +96,10 @@ class Swaps:
             self._tell(order, SwapPhase.REFUSED, f"It went wrong in a way that was not foreseen: {error!r}.")
 
     async def _prepare(self, order: SwapOrder) -> None:
-        self._tell(order, SwapPhase.PREPARING, "Fetching the weights")
+        self._require_awake()
+        self._tell(order, SwapPhase.PREPARING, Doing.FETCHING_WEIGHTS)
         folder = await self._fetch(order, lambda detail: self._tell(order, SwapPhase.PREPARING, detail))
-        self._tell(order, SwapPhase.PREPARING, "Reading the weights")
+        self._tell(order, SwapPhase.PREPARING, Doing.READING_WEIGHTS)
         if order.fetch_only:
             await asyncio.to_thread(_into_page_cache, folder)
         else:
@@ -105,13 +111,14 @@ class Swaps:
         if self._prepared is None or self._prepared[0] != order.revision:
             await self._prepare(order)
         assert self._prepared is not None  # noqa: S101 - or `_prepare` would have raised
+        self._require_awake()
         began = time.monotonic()
-        self._tell(order, SwapPhase.DRAINING, "Requests in flight may end")
+        self._tell(order, SwapPhase.DRAINING, Doing.DRAINING)
         self._replica.cordon()
         try:
             await self._replica.wait_empty(order.deadline_s)
             drained = time.monotonic()
-            self._tell(order, SwapPhase.RELOADING, "Loading the new weights", drained_s=drained - began)
+            self._tell(order, SwapPhase.RELOADING, Doing.LOADING_WEIGHTS, drained_s=drained - began)
             self.engine_is_paused = True
             loaded_s = await self._engine.swap(self._prepared[1], order.revision)
         except SwapFailedError as error:
@@ -127,6 +134,10 @@ class Swaps:
             self._tell(order, SwapPhase.DONE, loaded_s=loaded_s, reloaded_s=time.monotonic() - drained)
         finally:
             self.engine_is_paused = False
+
+    def _require_awake(self) -> None:
+        if self._replica.asleep:
+            raise SwapRefusedError("The replica sleeps. It is stopped once other weights are active; try again then.")
 
     def _tell(self, order: SwapOrder, phase: SwapPhase, detail: str = "", **took: float) -> None:
         last = self._report

@@ -18,6 +18,12 @@ SWAP_PATH = "/-/swap"
 """Of a replica's HTTP server, for a `SwapOrder` by POST, behind the replica's token."""
 END_PATH = "/-/end"
 """By POST: finish what is in flight, then end; a new replica starts in this one's place."""
+SLEEP_PATH = "/-/sleep"
+"""By POST: finish what is in flight, then give the GPUs back and keep the weights in the host's memory."""
+WAKE_PATH = "/-/wake"
+"""By POST: take the same GPUs again. Answered once the store says that they are taken."""
+LOG_PATH = "/-/log"
+"""By GET: a `LogPart` of what the replica writes down, behind `?after=` if that is given."""
 ENDPOINT_IDS_KEY = "roundhouse:endpoint-ids"
 """Set of replica ids. Writer: replicas add, the orchestrator removes those whose lease has ended."""
 CHANGES_CHANNEL = "roundhouse:changes"
@@ -39,6 +45,11 @@ def failure_key(deployment: str) -> str:
     return f"roundhouse:failure:{deployment}"
 
 
+def last_log_key(replica_id: str) -> str:
+    """Key of the `LogPart` with which a replica that failed ended, kept as long as its failure. Writer: the replica."""
+    return f"roundhouse:last-log:{replica_id}"
+
+
 class EngineKind(StrEnum):
     VLLM = "vllm"
     SIMULATED = "simulated"
@@ -51,6 +62,7 @@ class ReplicaState(StrEnum):
     """Serves what it has and gets nothing new."""
     DRAINING = "draining"
     ASLEEP = "asleep"
+    """Its weights are in the host's memory and its GPUs are free for others, until it is told to wake."""
 
 
 class SimulationSettings(Struct, frozen=True, kw_only=True):
@@ -65,6 +77,10 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
     """Added to `inter_token_s` for each further running request."""
     swap_s: float = 0.0
     """What a reload of other weights takes."""
+    wake_s: float = 0.0
+    """Time between being woken and ready."""
+    weights_bytes: int = 0
+    """Host memory that it takes while it sleeps."""
     kv_capacity_tokens: int = 65536
     block_tokens: int = 16
     max_running: int = 64
@@ -93,6 +109,8 @@ class ReplicaSpec(Struct, frozen=True, kw_only=True):
     """KV cache of an engine on the CPU; None is 1 GiB."""
     engine_args: dict[str, Any] = field(default_factory=dict)
     """Further vLLM engine arguments, by their Python names."""
+    sleep_mode: bool = False
+    """The engine must be able to sleep."""
     drain_deadline_s: float = 60.0
     """How long in-flight requests may take to end once the replica is told to stop."""
     canary_interval_s: float = 30.0
@@ -169,6 +187,8 @@ class EngineCapacity(Struct, frozen=True, kw_only=True):
     """False: it embeds, classifies or scores."""
     takes_token_ids: bool = False
     """Completions from token ids give the text that the same tokens gave in a chat."""
+    sleep_bytes: int | None = None
+    """Host memory that its weights take while it sleeps; None: it cannot sleep."""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -189,18 +209,22 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     token: str = ""
     """Bearer token that every request to this replica must carry. Made by the replica at its start."""
     node_id: str = ""
+    application: str = ""
+    """Serve application that holds the replica; it holds no other."""
     gpus: tuple[str, ...] = ()
     """Accelerator ids; empty on the CPU."""
     pid: int = 0
     max_model_len: int | None = None
     epoch: int = 0
-    """Raised when the engine's prefix cache was emptied (a swap): what routers believe to be cached is not."""
+    """Raised when the engine's prefix cache was emptied (a swap, a sleep): what routers believe to be cached is not."""
     max_running: int | None = None
     """Requests that the engine decodes at once; more wait inside it. None: not known."""
     kv_capacity_tokens: int | None = None
     """Tokens that the engine's KV cache holds. None: not known."""
     takes_token_ids: bool = False
     """Completions from token ids give the text that the same tokens gave in the chat: streams can be continued here."""
+    sleep_bytes: int | None = None
+    """Host memory that it takes while it sleeps; None: it cannot sleep."""
     in_flight: int = 0
     """Requests inside the replica's HTTP server."""
     in_flight_by_router: dict[str, int] = field(default_factory=dict)
@@ -224,3 +248,17 @@ class ReplicaFailure(Struct, frozen=True, kw_only=True):
     permanent: bool
     """True when trying again with the same spec cannot help (not a model, unknown architecture)."""
     at: float
+
+
+class LogLine(Struct, frozen=True):
+    stream: str
+    """`out` or `err`."""
+    text: str
+
+
+class LogPart(Struct, frozen=True, kw_only=True):
+    """Lines that a replica and its engine have written; in their order within each stream."""
+
+    lines: tuple[LogLine, ...]
+    position: str
+    """Behind them: what to ask for the next ones with."""

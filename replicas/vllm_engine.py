@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from starlette.types import ASGIApp
 
+from replicas.doing import Doing
 from replicas.engine import Progress
 from replicas.errors import EngineStartError, EngineUnhealthyError
 from replicas.log_tail import LogTail
@@ -22,7 +23,14 @@ from replicas.parent_death import die_with_parent
 from replicas.stats import StepReport, add, combine, settle
 from replicas.types import EngineCapacity, EngineLoad, ReplicaSpec
 from replicas.vllm_failures import bad_configuration, explain, unknown_architecture
-from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment, usable_cores
+from replicas.vllm_settings import (
+    check_weights,
+    command_line,
+    engine_arguments,
+    environment,
+    usable_cores,
+    weights_bytes,
+)
 from replicas.vllm_swap import InPlaceSwap, label
 
 _PROOF_PROMPT = (1, 2, 3, 5, 8, 13, 21, 34)
@@ -56,21 +64,21 @@ class VllmEngine:
         return client is not None and bool(client.errored)
 
     async def start(self, spec: ReplicaSpec, progress: Progress) -> None:
-        progress("Checking the model's files")
+        progress(Doing.CHECKING_FILES)
         architectures = check_weights(spec.weights_path)
         _set_environment(environment(spec, usable_cores()))
-        progress("Loading vLLM")
+        progress(Doing.LOADING_VLLM)
         _require_known_architecture(architectures)
         log = LogTail()
         try:
             args = _parse_arguments(engine_arguments(spec))
             config = _build_config(args)
-            progress("Starting the engine and loading the weights")
+            progress(Doing.STARTING_ENGINE)
             self._client = _build_client(config, self._add_recorder)
             await self._client.reset_mm_cache()
-            progress("Opening the engine's HTTP surface")
+            progress(Doing.OPENING_SURFACE)
             self._app = await _build_app(self._client, args)
-            self._capacity = await _read_capacity(self._client, args)
+            self._capacity = await _read_capacity(self._client, args, spec)
             answer = self._answer if self._capacity.generates else None
             self._swap = InPlaceSwap(self._client, self._app, Path(spec.weights_path), answer)
             await self._swap.learn()
@@ -129,6 +137,13 @@ class VllmEngine:
     async def swap(self, folder: Path, revision: str) -> float:
         assert self._swap is not None  # noqa: S101 - only after `start`
         return await self._swap.swap(folder, revision)
+
+    async def sleep(self) -> None:
+        await self._client.sleep(level=1, mode="abort")  # it resets the prefix cache too
+
+    async def wake(self) -> None:
+        if not await self._client.wake_up():
+            raise EngineUnhealthyError("The engine did not wake up.")
 
     async def stop(self) -> None:
         client, self._client = self._client, None
@@ -263,7 +278,7 @@ async def _build_app(client: Any, args: Namespace) -> ASGIApp:
     return app  # type: ignore[no-any-return]
 
 
-async def _read_capacity(client: Any, args: Namespace) -> EngineCapacity:
+async def _read_capacity(client: Any, args: Namespace, spec: ReplicaSpec) -> EngineCapacity:
     config = client.vllm_config
     # A parser of reasoning makes something else of the tokens than their text, and gpt-oss speaks in channels.
     generates = "generate" in await client.get_supported_tasks()
@@ -274,6 +289,7 @@ async def _read_capacity(client: Any, args: Namespace) -> EngineCapacity:
         kv_tokens=getattr(config.cache_config, "kv_cache_size_tokens", None),
         generates=generates,
         takes_token_ids=generates and not parsed,
+        sleep_bytes=weights_bytes(Path(spec.weights_path)) if spec.sleep_mode else None,
     )
 
 

@@ -30,6 +30,9 @@ def engine_arguments(spec: ReplicaSpec) -> dict[str, Any]:
     if spec.max_model_len is not None:
         arguments["max_model_len"] = spec.max_model_len
     arguments |= _gpu_arguments(spec.gpus_per_replica) if spec.gpus_per_replica else _cpu_arguments(spec)
+    if spec.sleep_mode:
+        # What the graphs keep on the GPU would be missing to whoever has it meanwhile.
+        arguments |= {"enable_sleep_mode": True, "sleep_mode_offload_cudagraph": True}
     return arguments | {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
 
 
@@ -116,6 +119,11 @@ def check_weights(folder: str) -> list[str]:
             permanent=True,
         )
     return _read_architectures(path)
+
+
+def weights_bytes(folder: Path) -> int:
+    """Size of the tensors' files, which is about what the weights take in memory."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def _read_architectures(folder: Path) -> list[str]:

@@ -6,11 +6,10 @@ with the files, and must answer.
 """
 
 import asyncio
-import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +159,12 @@ def _require_same_shapes(one: Path, other: Path) -> None:
 
 
 def _shapes(folder: Path) -> dict[str, tuple[object, ...]]:
+    from safetensors import safe_open
+
     shapes = {}
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        for name, tensor in _tensors_of(header):
-            shapes[name] = (tensor["dtype"], *tensor["shape"])
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                tensor = file.get_slice(name)
+                shapes[name] = (tensor.get_dtype(), *tensor.get_shape())
     return shapes
-
-
-def _tensors_of(header: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    return ((name, tensor) for name, tensor in header.items() if name != "__metadata__")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from replicas.doing import Doing
 from replicas.host_types import Fetched, FetchProgress, FetchRefused, HostRecord
 from replicas.weights.client import follow_fetch
 from replicas.weights.errors import HostAwayError, refusal
@@ -92,6 +93,7 @@ async def _fetch(host: HostRecord | None, revision: str, tell: Callable[[str], N
 
 def _in_words(progress: FetchProgress) -> str:
     if not progress.total_bytes:
-        return "Fetching weights"
-    text = f"Fetching weights: {progress.done_bytes / GIB:.1f} of {progress.total_bytes / GIB:.1f} GiB"
-    return f"{text} from {', '.join(progress.sources)}" if progress.sources else text
+        return Doing.FETCHING_WEIGHTS
+    # An amount has no words, so that it reads alike in every language.
+    text = f"{Doing.FETCHING_WEIGHTS}: {progress.done_bytes / GIB:.1f} / {progress.total_bytes / GIB:.1f} GiB"
+    return f"{text} ({', '.join(progress.sources)})" if progress.sources else text

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from replicas import store
 from replicas.devices import gpus
+from replicas.ending import end
 from replicas.host_types import Gpu, HostRecord
 from replicas.weights.app import HostApp
 from replicas.weights.cache import Cache, disk_of
@@ -165,10 +166,8 @@ async def _every(period_s: float, act: Callable[[], Awaitable[None]]) -> None:
 async def _first_of(*parts: Coroutine[Any, Any, None]) -> None:
     """Until one of them ends; raises what it raised."""
     tasks = [asyncio.create_task(part) for part in parts]
-    ended, going = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in going:
-        task.cancel()
-    await asyncio.gather(*going, return_exceptions=True)
+    ended, going_on = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    await end(*going_on)
     for task in ended:
         task.result()
 

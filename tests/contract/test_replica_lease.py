@@ -23,11 +23,14 @@ from replicas.types import (
     Endpoint,
     EngineKind,
     EngineLoad,
+    LogLine,
+    LogPart,
     ReplicaFailure,
     ReplicaSpec,
     ReplicaState,
     endpoint_key,
     failure_key,
+    last_log_key,
     spec_key,
 )
 from tests.conftest import ValkeyProcess
@@ -120,9 +123,12 @@ async def test_a_failure_is_kept_for_an_hour(store: Redis) -> None:
     failure = ReplicaFailure(
         replica_id="tiny-1", deployment="tiny", revision="r", reason="No weights.", permanent=True, at=1.0
     )
-    await record_failure(store, failure)
-    assert msgspec.json.decode(await store.get(failure_key("tiny")), type=ReplicaFailure) == failure
+    await record_failure(store, failure, LogPart(lines=(LogLine("err", "no such file"),), position="out:0 err:12"))
+    assert msgspec.json.decode(await store.get(failure_key("tiny")) or b"", type=ReplicaFailure) == failure
     assert 3500 < await store.ttl(failure_key("tiny")) <= 3600
+    last = msgspec.json.decode(await store.get(last_log_key("tiny-1")) or b"", type=LogPart)
+    assert last.lines == (LogLine("err", "no such file"),)
+    assert 3500 < await store.ttl(last_log_key("tiny-1")) <= 3600
 
 
 async def test_a_beat_carries_the_vitals_of_the_moment(store: Redis) -> None:

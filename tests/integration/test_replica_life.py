@@ -47,8 +47,8 @@ async def prepare(valkey_url: str, store: Redis) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def _prepare(**fields: Any) -> ReplicaLife:
-            given = {"deployment": "tiny", "model": "tiny", "engine": EngineKind.SIMULATED, "revision": "r"}
-            spec = ReplicaSpec(**(given | {"simulation": FAST} | fields))  # type: ignore[arg-type]
+            given: dict[str, Any] = {"deployment": "tiny", "model": "tiny", "revision": "r", "simulation": FAST}
+            spec = ReplicaSpec(**({"engine": EngineKind.SIMULATED} | given | fields))
             await store.set(spec_key("tiny"), msgspec.json.encode(spec))
             life = ReplicaLife("tiny", valkey_url, Place(address="127.0.0.1", node_id="n"))
             stack.push_async_callback(life.stop)
@@ -59,7 +59,7 @@ async def prepare(valkey_url: str, store: Redis) -> AsyncIterator[Start]:
 
 async def _endpoints(store: Redis) -> list[Endpoint]:
     ids = sorted(await store.smembers(ENDPOINT_IDS_KEY))
-    records = [await store.get(endpoint_key(replica_id.decode())) for replica_id in ids]
+    records = [await store.get(endpoint_key(each.decode())) for each in ids if isinstance(each, bytes)]
     return [msgspec.json.decode(record, type=Endpoint) for record in records if record]
 
 

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from replicas.doing import Doing
 from replicas.engine import Progress
 from replicas.replica import Place, ReplicaLife
 from replicas.simulated_engine import SimulatedEngine
@@ -95,6 +96,7 @@ async def endpoint_of(cluster: Hosts, condition: Callable[[Endpoint], bool]) -> 
     async with asyncio.timeout(20):
         while True:
             for replica_id in await cluster.store.smembers(ENDPOINT_IDS_KEY):
+                assert isinstance(replica_id, bytes)
                 record = await cluster.store.get(endpoint_key(replica_id.decode()))
                 if record is not None and condition(endpoint := msgspec.json.decode(record, type=Endpoint)):
                     return endpoint
@@ -120,8 +122,8 @@ async def test_start_says_how_far_the_weights_are(cluster: Hosts, replicas: Repl
     starting = asyncio.create_task(life.start())
     await cache.received(2**20)
     library.signal(signal.SIGSTOP)
-    endpoint = await endpoint_of(cluster, lambda each: "GiB from 127.0.0.1" in each.detail)
-    assert endpoint.detail.startswith("Fetching weights: 0.")
+    endpoint = await endpoint_of(cluster, lambda each: "GiB (127.0.0.1)" in each.detail)
+    assert endpoint.detail.startswith(f"{Doing.FETCHING_WEIGHTS}: 0.")
     library.signal(signal.SIGCONT)
     await starting
     assert engine.files == LARGE

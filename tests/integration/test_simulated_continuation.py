@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replicas.simulated_engine import SimulatedEngine
@@ -125,8 +125,11 @@ def test_answer_in_a_chats_prompt_is_recalled_wherever_it_was_cut(
         assert recall([*prompt, *answer.tokens[:said]]) == (question, said)
 
 
-@given(prompt=st.text(min_size=1, max_size=30), cut=st.integers(1, 40))
-@settings(deadline=None)
+# A prompt that itself ends as answers begin can be read in two ways once its answer quotes it.
+PROMPTS = st.text(st.characters(codec="utf-8", exclude_characters="["), min_size=1, max_size=30)
+
+
+@given(prompt=PROMPTS, cut=st.integers(1, 40))
 def test_answer_in_a_completions_prompt_is_recalled_wherever_it_was_cut(prompt: str, cut: int) -> None:
     ids = tokenize(prompt)
     text = "".join(token_text(token) for token in ids)

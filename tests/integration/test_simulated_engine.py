@@ -20,7 +20,7 @@ from replicas.types import EngineKind, ReplicaSpec, SimulationSettings
 TOKEN = "secret-of-this-replica"
 FAST = SimulationSettings(prefill_tokens_per_s=1e6, inter_token_s=0.0005, inter_token_per_running_s=0)
 SLOW = SimulationSettings(inter_token_s=30.0)
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+QUESTION: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
 ANSWER = "[simulated] You asked: What is the capital of France?"
 
 
@@ -159,8 +159,8 @@ async def test_models(start: Start) -> None:
 
 async def test_chat(start: Start) -> None:
     running = await start()
-    first = await running.openai.chat.completions.create(model="tiny", messages=QUESTION)  # type: ignore[arg-type]
-    again = await running.openai.chat.completions.create(model="tiny", messages=QUESTION)  # type: ignore[arg-type]
+    first = await running.openai.chat.completions.create(model="tiny", messages=QUESTION)
+    again = await running.openai.chat.completions.create(model="tiny", messages=QUESTION)
     assert first.choices[0].message.content is not None
     assert first.choices[0].message.content.startswith(ANSWER)
     assert first.choices[0].message.content == again.choices[0].message.content
@@ -171,15 +171,16 @@ async def test_chat(start: Start) -> None:
 
 async def test_chat_streamed_is_the_same_answer(start: Start) -> None:
     running = await start()
-    whole = await running.openai.chat.completions.create(model="tiny", messages=QUESTION, n=2)  # type: ignore[arg-type]
+    whole = await running.openai.chat.completions.create(model="tiny", messages=QUESTION, n=2)
     stream = await running.openai.chat.completions.create(
         model="tiny",
-        messages=QUESTION,  # type: ignore[arg-type]
+        messages=QUESTION,
         n=2,
         stream=True,
         stream_options={"include_usage": True},
     )
-    texts, reasons, usage = ["", ""], [None, None], None
+    texts, usage = ["", ""], None
+    reasons: list[str | None] = [None, None]
     async for chunk in stream:
         usage = chunk.usage or usage
         for choice in chunk.choices:
@@ -281,11 +282,11 @@ async def test_a_body_that_is_not_json(start: Start) -> None:
 
 async def test_messages(start: Start) -> None:
     running = await start()
-    whole = await running.anthropic.messages.create(model="tiny", max_tokens=100, messages=QUESTION)  # type: ignore[arg-type]
+    whole = await running.anthropic.messages.create(model="tiny", max_tokens=100, messages=QUESTION)
     assert isinstance(whole.content[0], anthropic.types.TextBlock)
     assert whole.content[0].text.startswith(ANSWER)
     assert whole.stop_reason == "end_turn"
-    async with running.anthropic.messages.stream(model="tiny", max_tokens=100, messages=QUESTION) as stream:  # type: ignore[arg-type]
+    async with running.anthropic.messages.stream(model="tiny", max_tokens=100, messages=QUESTION) as stream:
         text = "".join([part async for part in stream.text_stream])
         final = await stream.get_final_message()
     assert text == whole.content[0].text
@@ -294,12 +295,12 @@ async def test_messages(start: Start) -> None:
 
 async def test_messages_stop_and_length(start: Start) -> None:
     running = await start()
-    short = await running.anthropic.messages.create(model="tiny", max_tokens=2, messages=QUESTION)  # type: ignore[arg-type]
+    short = await running.anthropic.messages.create(model="tiny", max_tokens=2, messages=QUESTION)
     assert short.stop_reason == "max_tokens"
     stopped = await running.anthropic.messages.create(
         model="tiny",
         max_tokens=100,
-        messages=QUESTION,  # type: ignore[arg-type]
+        messages=QUESTION,
         stop_sequences=["France"],
     )
     assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "France")
@@ -308,7 +309,7 @@ async def test_messages_stop_and_length(start: Start) -> None:
 async def test_messages_refuse_in_anthropics_envelope(start: Start) -> None:
     running = await start()
     with pytest.raises(anthropic.NotFoundError) as caught:
-        await running.anthropic.messages.create(model="other", max_tokens=5, messages=QUESTION)  # type: ignore[arg-type]
+        await running.anthropic.messages.create(model="other", max_tokens=5, messages=QUESTION)
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["type"] == "error"
 

@@ -172,7 +172,8 @@ async def test_the_least_recently_used_leaves_a_full_cache_but_never_what_is_hel
         await host.fetch(name)
     record = await host.told(lambda each: names[2] in each.revisions)
     assert set(record.revisions) == {names[0], names[2]}
-    assert record.used_bytes <= record.limit_bytes == 7 * MIB
+    assert record.limit_bytes == 7 * MIB
+    assert record.used_bytes <= record.limit_bytes
     held.release()
     await host.fetch(names[3])
     record = await host.told(lambda each: names[3] in each.revisions)

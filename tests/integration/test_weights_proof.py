@@ -142,6 +142,7 @@ class Client:
         self.keeps_stale = False
         self.fails_to_load: set[str] = set()
         self.workers = 1
+        self._found: dict[str, torch.Tensor] = {}
         self._load(folder)
 
     def _load(self, folder: Path) -> None:
@@ -150,7 +151,7 @@ class Client:
         found: dict[str, torch.Tensor] = {}
         for path in folder.glob("*.safetensors"):
             found |= load_file(path)
-        if self.keeps_stale and hasattr(self, "_found"):
+        if self.keeps_stale and self._found:
             found["model.layers.0.self_attn.k_proj.weight"] = self._found["model.layers.0.self_attn.k_proj.weight"]
         self._found = found
 
@@ -183,7 +184,7 @@ class Served:
         self.client = Client(self.old)
         self.part = SimpleNamespace(system_fingerprint="")
         state = SimpleNamespace(_state={"chat": self.part, "args": object()})
-        self.answers = [((5, 6), -1.0)] * 2
+        self.answers: list[tuple[tuple[int, ...], float]] = [((5, 6), -1.0)] * 2
         self.swap = InPlaceSwap(self.client, SimpleNamespace(state=state), self.old, self._answer)
 
     async def _answer(self) -> tuple[tuple[int, ...], float]:

@@ -111,13 +111,20 @@ def test_an_answer_keeps_its_bounds(question: str, most: int, stop: list[str], i
     assert not any(word and word in "".join(answer.texts) for word in stop)
 
 
+_BACK = {
+    (Phase.CORDONED, Phase.READY, Event.SWAP_ENDED),
+    (Phase.WAKING, Phase.READY, Event.WOKE),
+    (Phase.WAKING, Phase.ASLEEP, Event.WAKE_REFUSED),
+}
+
+
 @given(st.lists(st.sampled_from(Event)))
 def test_a_replica_never_comes_back(events: list[Event]) -> None:
     order = list(Phase)
     phase = Phase.STARTING
     for event in events:
         after = step(phase, event)
-        assert order.index(after) >= order.index(phase)
+        assert (phase, after, event) in _BACK or order.index(after) >= order.index(phase)
         phase = after
 
 

@@ -31,7 +31,8 @@ def test_a_held_revision_outlives_a_collection_until_it_is_released(tmp_path: Pa
 def test_a_killed_holder_holds_nothing_any_more(tmp_path: Path) -> None:
     contents = Contents(tmp_path / "c")
     revision = publish(tmp_path / "c", FILES)
-    command = [sys.executable, "-c", HOLD + "print('held', flush=True); sys.stdin.read()", contents.folder(revision)]
+    program = HOLD + "print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, str(contents.folder(revision))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

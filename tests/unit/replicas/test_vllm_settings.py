@@ -5,7 +5,7 @@ import pytest
 
 from replicas.errors import EngineStartError
 from replicas.types import EngineKind, ReplicaSpec
-from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment
+from replicas.vllm_settings import check_weights, command_line, engine_arguments, environment, weights_bytes
 
 
 def _spec(**fields: object) -> ReplicaSpec:
@@ -28,6 +28,16 @@ def test_a_gpu_gets_its_share(gpus: float, share: float, parallel: int | None) -
     assert arguments["gpu_memory_utilization"] == pytest.approx(share)
     assert arguments.get("tensor_parallel_size") == parallel
     assert "dtype" not in arguments
+
+
+def test_sleep_mode_is_switched_on_where_it_is_wanted_alone(tmp_path: Path) -> None:
+    asked = engine_arguments(_spec(gpus_per_replica=1, sleep_mode=True))
+    assert (asked["enable_sleep_mode"], asked["sleep_mode_offload_cudagraph"]) == (True, True)
+    assert "enable_sleep_mode" not in engine_arguments(_spec(gpus_per_replica=1))
+    (tmp_path / "a.safetensors").write_bytes(b"12345")
+    (tmp_path / "b.safetensors").write_bytes(b"123")
+    (tmp_path / "config.json").write_text("{}")
+    assert weights_bytes(tmp_path) == 8
 
 
 def test_engine_args_have_the_last_word_in_either_spelling() -> None:
