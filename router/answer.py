@@ -1,64 +1,34 @@
 """What the router learns of an answer while it passes by: tokens, usage, text. PURE."""
 
-import re
-from typing import Any
-
-import msgspec
-from msgspec import Struct
-
+from router.bodies import MALFORMED, Usage, decode_answer, decode_counted
 from router.sent_tokens import SentTokens
 
 _LONGEST_READ_BYTES = 64 * 1024
-_LONGEST_TEXT_BYTES = 64 * 1024
+_LONGEST_TEXT_CHARS = 64 * 1024
 
 
-class Learnt(Struct, frozen=True):
+class Learnt:
     """Nothing is known of what is None or empty."""
 
-    output_tokens: int = 0
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    """Prompt tokens that the engine found in its cache."""
-    text: str = ""
-    """Of the answer, as the next request of the same conversation would repeat it."""
+    def __init__(
+        self,
+        output_tokens: int = 0,
+        prompt_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        text: str = "",
+        finish_reason: str = "",
+    ) -> None:
+        self.output_tokens = output_tokens
+        self.prompt_tokens = prompt_tokens
+        self.cached_tokens = cached_tokens
+        """Prompt tokens that the engine found in its cache."""
+        self.text = text
+        """Of the answer, as the next request of the same conversation would repeat it."""
+        self.finish_reason = finish_reason
+        """In the engine's words; empty also where only the usage was read."""
 
 
 NOTHING = Learnt()
-
-
-class _Details(Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(Struct):
-    """OpenAI's names, those of its Responses API and Anthropic's."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    input_tokens_details: _Details | None = None
-
-
-class _Message(Struct):
-    content: Any = None
-
-
-class _Choice(Struct):
-    message: _Message | None = None
-    text: Any = None
-
-
-class _Answer(Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-
-
-_NO_USAGE = _Usage()
-_USAGE_WITHIN_BYTES = 400
-_COUNTS = re.compile(rb'"(prompt|completion|input|output|cached)_tokens": ?(\d{1,9})').findall
-_decoder = msgspec.json.Decoder(_Answer)
 
 
 class WholeAnswer:
@@ -77,40 +47,46 @@ class WholeAnswer:
             self._fragments.append(data)
 
     def counted(self) -> Learnt:
-        """What its usage says, without its text. Reads only the body's end, where engines write it."""
-        if not self._fragments or self._size > _LONGEST_READ_BYTES:
+        """What its usage says, without its text."""
+        try:
+            usage = decode_counted(self._body()).usage
+        except MALFORMED:
             return NOTHING
-        found = dict(_COUNTS(self._fragments[-1][-_USAGE_WITHIN_BYTES:]))
-        output = found.get(b"completion") or found.get(b"output")
-        prompt = found.get(b"prompt") or found.get(b"input")
-        cached = found.get(b"cached")
-        return Learnt(
-            0 if output is None else int(output),
-            None if prompt is None else int(prompt),
-            None if cached is None else int(cached),
-        )
+        return NOTHING if usage is None else _learnt(usage)
 
     def learnt(self) -> Learnt:
         """What the whole body says; nothing if it is not of a known shape."""
-        if self._size > _LONGEST_READ_BYTES:
-            return NOTHING
         try:
-            answer = _decoder.decode(self._fragments[0] if len(self._fragments) == 1 else b"".join(self._fragments))
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            answer = decode_answer(self._body())
+        except MALFORMED:
             return NOTHING
-        usage = answer.usage or _NO_USAGE
-        details = usage.prompt_tokens_details or usage.input_tokens_details
-        text = ""
+        text = finish = ""
         if len(answer.choices) == 1:
             choice = answer.choices[0]
             found = choice.text if choice.message is None else choice.message.content
-            text = found[:_LONGEST_TEXT_BYTES] if isinstance(found, str) else ""
-        return Learnt(
-            usage.completion_tokens or usage.output_tokens or 0,
-            usage.prompt_tokens or usage.input_tokens,
-            None if details is None else details.cached_tokens,
-            text,
-        )
+            text = found[:_LONGEST_TEXT_CHARS] if isinstance(found, str) else ""
+            finish = choice.finish_reason if isinstance(choice.finish_reason, str) else ""
+        return _learnt(answer.usage or _NO_USAGE, text, finish)
+
+    def _body(self) -> bytes:
+        """Empty, which is no JSON, for one that was not kept."""
+        if self._size > _LONGEST_READ_BYTES:
+            return b""
+        return self._fragments[0] if len(self._fragments) == 1 else b"".join(self._fragments)
+
+
+_NO_USAGE = Usage()
+
+
+def _learnt(usage: Usage, text: str = "", finish_reason: str = "") -> Learnt:
+    details = usage.prompt_tokens_details or usage.input_tokens_details
+    return Learnt(
+        usage.completion_tokens or usage.output_tokens or 0,
+        usage.prompt_tokens or usage.input_tokens,
+        None if details is None else details.cached_tokens,
+        text,
+        finish_reason,
+    )
 
 
 def learnt_of_stream(sent: SentTokens) -> Learnt:
@@ -124,4 +100,5 @@ def learnt_of_stream(sent: SentTokens) -> Learnt:
         prompt_tokens=sent.prompt_tokens,
         cached_tokens=cached,
         text=sent.text if sent.finish_reason is not None else "",
+        finish_reason=sent.finish_reason or "",
     )

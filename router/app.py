@@ -21,6 +21,8 @@ from router.errors import (
 )
 from router.orchestrator_proxy import OrchestratorProxy
 from router.request_head import ROUTES
+from router.table import RoutingTable
+from router.types import Alias
 from router.web_ui import WebUI
 
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -59,6 +61,37 @@ def model_card(model: Dispatcher) -> dict[str, Any]:
         card["description"] = entry.description
     if entry.simulated:
         card["simulated"] = True
+    if entry.images:
+        card["images"] = True
+    return card
+
+
+def alias_card(alias: Alias, table: RoutingTable) -> dict[str, Any]:
+    """An alias in the same shape: what holds for each of its models."""
+    models = [table.models[target.model] for target in alias.targets if target.model in table.models]
+    cards = [model_card(model) for model in models]
+    lengths = [card["context_length"] for card in cards if card["context_length"] is not None]
+    length = min(lengths, default=None)
+    status = table.status_of(alias).value
+    total = sum(target.weight for target in alias.targets)
+    shares = ", ".join(f"{target.weight / total:.0%} {target.model}" for target in alias.targets)
+    card: dict[str, Any] = {
+        "id": alias.name,
+        "object": "model",
+        "created": int(alias.created_at),
+        "owned_by": "roundhouse",
+        "root": alias.name,
+        "parent": None,
+        "max_model_len": length,
+        "context_length": length,
+        "status": status,
+        "detail": next((card["detail"] for card in cards if card["status"] == status), ""),
+        "description": f"alias: {shares}",
+    }
+    if any("simulated" in each for each in cards):
+        card["simulated"] = True
+    if cards and all("images" in each for each in cards):
+        card["images"] = True
     return card
 
 
@@ -96,18 +129,21 @@ class PublicApp:
         """GET /v1/models."""
         if (refusal := self._refusal(request)) is not None:
             return refused(refusal)
-        cards = [model_card(model) for _, model in sorted(self._core.table.models.items())]
-        return JSONResponse({"object": "list", "data": cards})
+        table = self._core.table
+        cards = [model_card(model) for model in table.models.values()]
+        cards += [alias_card(alias, table) for name, alias in table.aliases.items() if name not in table.models]
+        return JSONResponse({"object": "list", "data": sorted(cards, key=lambda card: str(card["id"]))})
 
     async def show_model(self, request: Request) -> Response:
         """GET /v1/models/{id}; an id may contain slashes."""
         if (refusal := self._refusal(request)) is not None:
             return refused(refusal)
-        name = request.path_params["model"]
-        model = self._core.table.models.get(name)
-        if model is None:
-            return refused(model_not_found(name))
-        return JSONResponse(model_card(model))
+        name, table = request.path_params["model"], self._core.table
+        if name in table.models:
+            return JSONResponse(model_card(table.models[name]))
+        if name in table.aliases:
+            return JSONResponse(alias_card(table.aliases[name], table))
+        return refused(model_not_found(name))
 
     async def anything_else(self, request: Request) -> Response:
         """Known paths with the wrong method, unknown ones, and the web UI."""

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 HOT = (
-    "admission", "answer_stream", "attempt", "circuit", "dispatcher", "estimates", "exchange", "failover", "features",
-    "headers", "identity", "job", "learning", "load_window", "meters", "policy", "prefix_chain", "prefix_index",
-    "protocol", "quarantine", "replica_view", "sent_tokens", "served_model", "upstream", "waiting_room",
+    "admission", "answer", "answer_stream", "attempt", "circuit", "dispatcher", "estimates", "exchange", "failover",
+    "features", "headers", "identity", "job", "key_use", "learning", "load_window", "meters", "policy", "prefix_chain",
+    "prefix_index", "prompt_text", "protocol", "quarantine", "replica_view", "request_head", "request_side",
+    "sent_tokens", "served_model", "upstream", "waiting_room",
 )  # fmt: skip
 PACKAGE = Path(__file__).parent
 BUILDS = Path(sys.prefix) / "roundhouse"

@@ -10,12 +10,13 @@ from typing import Protocol
 from router.credentials import authenticate, authenticate_nobody
 from router.errors import NO_SNAPSHOT, Refusal
 from router.finished import Observer
+from router.key_use import KeyUse
 from router.quarantine import Quarantine
 from router.settings import RouterSettings
 from router.table import RoutingTable
 from router.telemetry import Telemetry
 from router.trace_context import SettleTrace
-from router.types import Credential, ModelLoad
+from router.types import CanaryCounts, Credential, ModelLoad
 from router.upstream import UpstreamPool
 
 
@@ -49,6 +50,7 @@ class Core:
     rng: Random = field(default_factory=Random)
     observers: list[Observer] = field(default_factory=list)
     """Who is told of every request that has ended: the access log, tracing."""
+    key_use: KeyUse = field(default_factory=KeyUse)
     settle_trace: SettleTrace | None = None
     """Called for every request before it is sent, if anybody wants to know its trace."""
     connections: set[Watched] = field(default_factory=set)
@@ -99,6 +101,11 @@ class Core:
         now = self.clock.now()
         models = self.table.models.items()
         return {name: dispatcher.load(now) for name, dispatcher in models if dispatcher.window.arrivals_total}
+
+    def canaries(self) -> dict[str, CanaryCounts]:
+        """How the old and the new revision fare, by model that has a canary on."""
+        splits = ((name, dispatcher.canary) for name, dispatcher in self.table.models.items())
+        return {name: split.counts() for name, split in splits if split is not None and split.canary.id}
 
     def sweep(self, now: float) -> None:
         """Enforces deadlines of clients and idle connections. `now`: the loop's time.

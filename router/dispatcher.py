@@ -10,6 +10,7 @@ from random import Random
 
 from router import circuit
 from router.answer import Learnt
+from router.canary import CanarySplit
 from router.errors import model_not_found
 from router.headers import revision_in
 from router.job import Clock, Job
@@ -53,11 +54,15 @@ class Dispatcher(WaitingRoom):
         super().__init__(entry, meter, quarantine=quarantine, clock=clock, rng=rng, retry_for_s=retry_for_s)
         self._circuit_open_s = circuit_open_s
         self._policy = policy
+        self.canary: CanarySplit | None = None if entry.canary is None else CanarySplit(entry.canary)
+        """The canary that is on, if one is."""
 
     # What the table says
 
     def update(self, entry: CatalogEntry, replicas: Sequence[ReplicaView]) -> None:
         """The catalog or the replicas may have changed."""
+        if entry.canary != self.entry.canary:
+            self.canary = None if entry.canary is None else CanarySplit(entry.canary)
         self.entry = entry
         self.replicas = replicas
         self.pump()
@@ -132,12 +137,15 @@ class Dispatcher(WaitingRoom):
         return True
 
     def _decide(self, job: Job, now: float) -> RouteDecision:
+        replicas = self.replicas
+        if self.canary is not None:
+            replicas = self.canary.allowed(job, replicas, self._rng.random())
         if not (job.chain.hashes or job.failing_since or job.suspect or self._policy) and self.prefix_aware:
-            view = soonest(self.replicas, job.prompt_tokens, job.kv_tokens, self.crowding_s(job), self._rng)
+            view = soonest(replicas, job.prompt_tokens, job.kv_tokens, self.crowding_s(job), self._rng)
             if view is not None:
                 return RouteDecision(view, "soonest")
         self._prepare(job, now)
-        decision = choose(job, self.replicas, self._rng, self._policy)
+        decision = choose(job, replicas, self._rng, self._policy)
         if decision.replica is None and job.apart and not job.alone_until and self.ready_replicas:
             job.alone_until = now + WAITS_TO_BE_ALONE_S
             self._pump_in(WAITS_TO_BE_ALONE_S, now)
@@ -204,6 +212,8 @@ class Dispatcher(WaitingRoom):
             view = reservation.view
             alone = reservation.suspect and view.suspects == 1
             job.failed_at(view.replica_id, reason, now)
+            if self.canary is not None:
+                self.canary.failed(view, reason)
             if reason != "revision":  # it answered; it only was not the one to go on
                 circuit.failed(view.circuit, now, base_s=self._circuit_open_s, unreachable=unreachable)
             release(reservation, now)

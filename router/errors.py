@@ -113,6 +113,19 @@ def model_not_found(name: str) -> Refusal:
     )
 
 
+def alias_without_model(name: str) -> Refusal:
+    """503: an alias none of whose models is there, as it is for a moment when both are new."""
+    return Refusal(
+        status=503,
+        kind="service_unavailable",
+        code="alias_without_model",
+        param="model",
+        message=f"'{_shown(name)}' is an alias, and none of its models is deployed. Try again in 2 s; "
+        "an admin changes it with 'roundhouse alias set'.",
+        retry_after_s=2,
+    )
+
+
 def path_not_found(path: str) -> Refusal:
     """404: a path under /v1 that is not served."""
     return Refusal(
@@ -234,6 +247,7 @@ ORCHESTRATOR_DOWN = Refusal(
     "start it with infra/up, then try again.",
     retry_after_s=2,
 )
+NOT_JSON = bad_request("The body is not valid JSON. Send a JSON object in UTF-8.", code="invalid_json")
 NO_KEY = Refusal(
     status=401,
     kind="authentication_error",

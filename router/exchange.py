@@ -9,24 +9,25 @@ from router.answer_stream import AnswerStream
 from router.attempt import Attempt
 from router.client_side import ClientSide
 from router.dispatcher import Dispatcher
-from router.errors import QUARANTINED, Refusal, RequestRefusedError, model_not_found
+from router.errors import NO_KEY, QUARANTINED, Refusal, RequestRefusedError
 from router.external import external_target, with_model
 from router.failover import refused_by_replica
 from router.finished import CLIENT_GONE, REPLICA_LOST, Times, finished_of
-from router.headers import Headers, answer_lines, labels_of, request_head, revision_in
-from router.job import Job, job_for
+from router.headers import AnswerHead, Headers, labels_of, request_head, revision_in
+from router.job import job_for
+from router.progress import FIRST_S, began_comment, error_event, refusal_event
 from router.replica_view import ReplicaView
-from router.request_head import Route, parse_request_head
-from router.trace_context import NO_TRACE
-from router.types import Credential, Priority
-from router.wire import LAST_CHUNK, chunk, digest_of, framing_of, refusal_bytes
+from router.request_head import RequestHead, Route, parse_request_head
+from router.request_side import RequestSide
+from router.types import Priority
+from router.wire import LAST_CHUNK, chunk, digest_of, refusal_bytes
 
 _OWN_LINES = b"%bx-roundhouse-queue-ms: %d\r\nx-request-id: %b\r\n"
 _DEATHS = ("reset", "closed", "refused", "connect_timeout")
 """What a request that had been sent may have caused: the connection ended, and perhaps nobody takes a new one."""
 
 
-class Exchange:
+class Exchange(RequestSide):
     """States: reading the body, waiting for its turn, waiting for a replica, being carried, complete.
 
     uvicorn queues pipelined requests by `response_complete`, so answers leave in order, also between exchanges
@@ -34,85 +35,27 @@ class Exchange:
     """
 
     # Defaults live in the class: most of them hold for most requests, and setting thirty attributes costs time.
-    close = False
-    """The connection ends after this answer."""
-    expects_continue = False
-    refusal: Refusal | None = None
-    """Set as soon as it is known that the request is not carried."""
-    credential: Credential | None = None
-    tenant = ""
-    session = b""
-    body: bytes | bytearray = b""
-    more_body = True
-    response_complete = False
     _labels = b""
     """Header lines of the answer that has begun, which say who gives it and with which weights."""
-    _turn = False
-    _cut_short = False
-    """The rest of the request is not read."""
-    _job: Job | None = None
-    _dispatcher: Dispatcher | None = None
     _attempt: Attempt | None = None
     _answer_stream: AnswerStream
     _view: ReplicaView | None = None
     _status = 0
     _first_at = 0.0
     _chunked = False
-    _head_sent = False
+    _unstreamed = b""
+    """Of an answer that is no stream, though a stream has begun: it goes as one event."""
 
     def __init__(
         self, client: ClientSide, route: Route, target: bytes, lines: bytes, request_id: bytes, *, http10: bool
     ) -> None:
-        self._client = client
-        self._route = route
+        super().__init__(client, route, request_id)
         self._target = target
         self.lines = lines
-        self.request_id = request_id
         self._http10 = http10
-        self.priority = Priority.NORMAL
-        self.trace = NO_TRACE
-        self._began = client.core.clock.now()
         self._out: list[bytes] = []
 
     # The client's side
-
-    def start(self) -> None:
-        """All requests before this one on the connection are answered."""
-        self._turn = True
-        if not self.more_body or self._cut_short:
-            self._dispatch()
-        elif self.expects_continue:
-            if self.refusal is not None:
-                # The client waits for a go-ahead; having sent no body it cannot tell us where the next request begins.
-                self.refuse(self.refusal)
-            else:
-                self._client.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def add_body(self, data: bytes) -> bool:
-        """Takes a piece of the body; False when it makes the body too large."""
-        if self.refusal is not None:
-            return True
-        if not self.body:
-            self.body = data
-        else:
-            if isinstance(self.body, bytes):
-                self.body = bytearray(self.body)
-            self.body += data
-        return len(self.body) <= self._client.max_body_bytes
-
-    def end_body(self) -> None:
-        """The request is here in full."""
-        self.more_body = False
-        if self._turn:
-            self._dispatch()
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answers with `refusal` in its turn and ends the connection: the rest of the request is not read."""
-        self.refusal = refusal
-        self.close = self._cut_short = True
-        self.body = b""
-        if self._turn and not self.response_complete:
-            self.turn_away(refusal)
 
     def abandon(self) -> None:
         """The client has gone. What waits or runs for it ends at once."""
@@ -143,10 +86,17 @@ class Exchange:
         except RequestRefusedError as refused:
             self.turn_away(refused.refusal)
             return
-        dispatcher = core.table.models.get(head.model)
-        if dispatcher is None or self.credential is None:
-            self.turn_away(model_not_found(head.model))
+        if self.credential is None:
+            self.turn_away(NO_KEY)
             return
+        dispatcher = core.table.models.get(head.model)
+        if dispatcher is None:
+            try:
+                dispatcher = self._behind_alias(head)
+            except RequestRefusedError as refused:
+                self.turn_away(refused.refusal)
+                return
+            body = self.body
         digest = 0
         if core.quarantine.records:
             digest = digest_of(body)
@@ -172,6 +122,17 @@ class Exchange:
         continues = head.stream and dispatcher.entry.routing.continue_streams
         self._answer_stream = AnswerStream(route, continues=continues)
         dispatcher.submit(job)
+        if self.wants_progress and job.waits and head.stream and route.generates and not self._http10:
+            self.tell_later(FIRST_S)
+
+    def _behind_alias(self, head: RequestHead) -> Dispatcher:
+        core = self._client.core
+        dispatcher = core.table.resolve(head.model, self.session or head.session, core.rng.random())
+        if isinstance(dispatcher, Refusal):
+            raise RequestRefusedError(dispatcher)
+        # Engines know their model by its own name, and answers carry that, too.
+        self.body = with_model(self.body, dispatcher.entry.name)
+        return dispatcher
 
     # The dispatcher's side (Carrier)
 
@@ -182,7 +143,11 @@ class Exchange:
         if replica.external:
             target = external_target(replica, target)
             if replica.remote_model:
-                body = with_model(body, replica.remote_model)
+                try:
+                    body = with_model(body, replica.remote_model)
+                except RequestRefusedError as refused:
+                    self.turn_away(refused.refusal)
+                    return
         head = request_head(target, replica.head, self.lines, self.request_id, len(body))
         self._attempt = Attempt(self, client.core.pool, replica, head, body)
         self._attempt.begin(paused=client.flow.write_paused)
@@ -191,6 +156,10 @@ class Exchange:
         """Writes an answer of the router's own, or ends the one that has begun."""
         if self._head_sent:
             self._break_off()
+            return
+        if self._told:
+            self._write([chunk(refusal_event(refusal, anthropic=self._route.anthropic)), LAST_CHUNK])
+            self._end(refusal.status)
             return
         self.close = self.close or self._client.is_last()
         self._write([refusal_bytes(refusal, self._client.general_lines(), self.request_id, close=self.close)])
@@ -201,22 +170,26 @@ class Exchange:
     def on_head(self, status: int, headers: Headers) -> None:
         if status != 200 and (reason := self._refused_by(status)) is not None:
             self._try_next(reason, died=False)
-        elif not self._head_sent:
-            self._begin_answer(status, headers)
-        elif self._view is not None and revision_in(labels_of(self._view.labels, headers)) != revision_in(self._labels):
+            return
+        head = AnswerHead(headers)
+        if not self._head_sent:
+            self._begin_answer(status, head)
+        elif self._view is not None and revision_in(self._labels_by(self._view, head)) != revision_in(self._labels):
             self._try_next("revision", died=False)  # other weights must not go on with what the client has read
 
-    def _begin_answer(self, status: int, headers: Headers) -> None:
-        framing = framing_of(headers)
+    def _begin_answer(self, status: int, head: AnswerHead) -> None:
         self._status = status
-        self._answer_stream.began(status, is_events=framing.is_events)
-        out = self._out = [STATUS_LINE[status], answer_lines(headers)]
+        self._answer_stream.began(status, is_events=head.is_events)
+        out = self._out = [STATUS_LINE[status], head.lines]
         if self._view is not None and self._job is not None:
-            queue_ms = self._job.queue_s * 1000
-            self._labels = self._view.labels if self._view.external else labels_of(self._view.labels, headers)
-            out.append(_OWN_LINES % (self._labels, queue_ms, self.request_id))
-        if framing.length:
-            out.append(b"content-length: %b\r\n" % framing.length)
+            self._labels = self._labels_by(self._view, head)
+            if self._told:
+                self._chunked = True
+                self._out = [chunk(began_comment(self._labels, self._job.queue_s))]
+                return
+            out.append(_OWN_LINES % (self._labels, self._job.queue_s * 1000, self.request_id))
+        if head.length:
+            out += (b"content-length: ", head.length, b"\r\n")
         elif status not in (204, 304) and self._http10:
             self.close = True
         elif status not in (204, 304):
@@ -224,6 +197,10 @@ class Exchange:
             out.append(b"transfer-encoding: chunked\r\n")
         self.close = self.close or self._client.is_last()
         out.append(b"connection: close\r\n\r\n" if self.close else b"\r\n")
+
+    @staticmethod
+    def _labels_by(view: ReplicaView, head: AnswerHead) -> bytes:
+        return view.labels if view.external else labels_of(view.labels, head.revision)
 
     def _refused_by(self, status: int) -> str | None:
         view, job, dispatcher = self._view, self._job, self._dispatcher
@@ -249,10 +226,13 @@ class Exchange:
                 return
         else:
             stream.keep(data)
+            if self._told:
+                self._unstreamed += data
+                data = error_event(self._unstreamed, anthropic=self._route.anthropic) if complete else b""
         if data:
             self._data_came()
             out.append(chunk(data) if self._chunked else data)
-        elif not complete and stream.is_events:
+        elif not complete and (stream.is_events or self._told):
             return  # its head waits for the first event: until then another replica can take over unseen
         if complete and self._chunked:
             out.append(LAST_CHUNK)
@@ -285,6 +265,9 @@ class Exchange:
         else:
             self._first_at = now
             dispatcher.meter.by_class[job.priority].first_token.observe(now - self._began, self.request_id)
+            if dispatcher.canary is not None and job.reservation is not None:
+                took_s = now - job.reservation.at
+                dispatcher.canary.first_data(self._labels, self._status, took_s, streamed=stream.is_events)
         if stream.is_events and job.reservation is not None and job.reservation.prefilling:
             dispatcher.first_token(job, now)
         stream.last_data_at = now
@@ -381,15 +364,22 @@ class Exchange:
     def _finish(self, code: int) -> None:
         """Gives back whatever is held and counts the request. Called once."""
         core, job, dispatcher = self._client.core, self._job, self._dispatcher
+        # The two know each other: left to the garbage collector, hundreds of requests would lie in the CPU's caches.
+        self._job = None
         now = core.clock.now()
         learnt = NOTHING
         if job is None or dispatcher is None:
             core.telemetry.unknown.ended(Priority.NORMAL, code, now - self._began, 0.0, self.request_id)
         else:
-            learnt = self._answer_stream.learnt(text=bool(job.chain.hashes))
+            canary = dispatcher.canary
+            learnt = self._answer_stream.learnt(text=bool(job.chain.hashes) or canary is not None)
+            if canary is not None and code == self._status and self._labels:
+                canary.ended(self._labels, code, learnt)
             dispatcher.meter.in_flight -= 1
             dispatcher.ended(job, learnt, answered=code == self._status and code < 500)
             dispatcher.meter.ended(job.priority, code, now - self._began, job.queue_s, self.request_id)
+        if self.credential is not None:
+            core.key_use.note(self.credential, job, learnt)
         if core.observers:
             finished = finished_of(
                 job,

@@ -10,6 +10,8 @@ import httpx
 import msgspec
 
 from replicas.types import ReplicaState
+from router.bodies import MALFORMED
+from router.errors import NOT_JSON, RequestRefusedError
 from router.headers import header_safe
 from router.replica_view import ReplicaView
 from router.types import CatalogEntry, ExternalEngine
@@ -54,8 +56,14 @@ def external_target(view: ReplicaView, target: bytes) -> bytes:
 
 
 def with_model(body: bytes | bytearray, model: str) -> bytes:
-    """`body` asking for `model`. The rest of it stays as it is, field by field."""
-    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    """`body` asking for `model`. The rest of it stays as it is, field by field.
+
+    Raises `RequestRefusedError` (400): here every field's name is read, not only those that routing looks for.
+    """
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except MALFORMED:
+        raise RequestRefusedError(NOT_JSON) from None
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(fields)
 

@@ -141,28 +141,49 @@ def request_head(target: bytes, replica_head: bytes, lines: bytes, request_id: b
     )
 
 
-def answer_lines(headers: Headers) -> bytes:
-    """Header lines of a replica's answer that go on to the client: no framing, nothing that is ours to say."""
-    lines: list[bytes] = []
-    named: set[bytes] | None = None
-    for name, value in headers:
-        if name == b"connection":
-            named = connection_tokens(value) | (named or set())
-        elif name not in _DROPPED_FROM_ANSWER and not name.startswith(_DROPPED_PREFIXES):
-            lines.append(b"%b: %b\r\n" % (name, value))
-    if named is not None:
-        lines = [line for line in lines if line.partition(b":")[0] not in named]
-    return b"".join(lines)
+class AnswerHead:
+    """What the head of a replica's answer says."""
+
+    length = b""
+    """Value of `content-length`; empty where the length is not known."""
+    is_events = False
+    """A stream of server-sent events of unknown length, to which more can be added."""
+    revision = b""
+    """With which weights it was made; empty where it does not say."""
+    lines = b""
+    """Header lines that go on to the client: no framing, nothing that is ours to say."""
+
+    def __init__(self, headers: Headers) -> None:
+        lines: list[bytes] = []
+        named: set[bytes] | None = None
+        kind = encoding = b""
+        for name, value in headers:
+            if name == b"content-length":
+                self.length = value
+            elif name == b"connection":
+                named = connection_tokens(value) | (named or set())
+            elif name == _REVISION:
+                self.revision = value
+            elif name not in _DROPPED_FROM_ANSWER and not name.startswith(_DROPPED_PREFIXES):
+                lines.append(b"%b: %b\r\n" % (name, value))
+                if name == b"content-type":
+                    kind = value
+                elif name == b"content-encoding":
+                    encoding = value
+        if named is not None:
+            lines = [line for line in lines if line.partition(b":")[0] not in named]
+        self.is_events = not self.length and not encoding and kind.startswith(b"text/event-stream")
+        self.lines = b"".join(lines)
 
 
-def labels_of(labels: bytes, headers: Headers) -> bytes:
+def labels_of(labels: bytes, revision: bytes) -> bytes:
     """Header lines that say who answered, and with which weights, as a replica's answer has it.
 
-    `labels`: the same as the router knew it. The replica may have been given other weights since.
+    `labels`: the same as the router knew it. `revision`: of the answer, empty if it does not say. The replica may have
+    been given other weights since.
     """
-    for name, value in headers:
-        if name == _REVISION and value not in labels:
-            return labels.partition(_REVISION)[0] + b"%b: %b\r\n" % (_REVISION, value)
+    if revision and revision not in labels:
+        return labels.partition(_REVISION)[0] + b"%b: %b\r\n" % (_REVISION, revision)
     return labels
 
 

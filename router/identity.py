@@ -7,13 +7,24 @@ from router.credentials import priority_of
 from router.errors import Refusal
 from router.exchange import Exchange
 from router.headers import PRIORITY_HEADER, session_of, split_request_headers
+from router.progress import PROGRESS_HEADER, wants_progress
 from router.types import Credential, Priority
 
 
 class ClientMemory:
     """What the headers of a connection's newest request said. Usually its next request has the same ones."""
 
-    __slots__ = ("_core", "_credential", "_credentials", "_headers", "_priority", "_session", "_split", "_tenant")
+    __slots__ = (
+        "_core",
+        "_credential",
+        "_credentials",
+        "_headers",
+        "_priority",
+        "_session",
+        "_split",
+        "_tenant",
+        "_wants_progress",
+    )
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -25,6 +36,7 @@ class ClientMemory:
         self._tenant = ""
         self._priority = Priority.NORMAL
         self._session = b""
+        self._wants_progress = False
 
     def split(self, headers: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], bytes]:
         """As `split_request_headers`. The caller changes neither what it gives nor what it gets."""
@@ -49,6 +61,7 @@ class ClientMemory:
         exchange.tenant = self._tenant
         exchange.priority = self._priority
         exchange.session = self._session
+        exchange.wants_progress = self._wants_progress
 
     def _remember(self, credential: Credential, kept: dict[bytes, bytes]) -> None:
         self._credential = credential
@@ -57,3 +70,4 @@ class ClientMemory:
         self._tenant = credential.fair_share_of
         self._priority = priority_of(kept.get(PRIORITY_HEADER), credential)
         self._session = session_of(kept)
+        self._wants_progress = wants_progress(kept.get(PROGRESS_HEADER))

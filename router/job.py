@@ -8,7 +8,8 @@ from router.errors import Refusal
 from router.estimates import ModelEstimates
 from router.features import chain_for
 from router.finished import FailedAttempt
-from router.prefix_chain import EMPTY, PrefixChain, turn
+from router.prefix_chain import EMPTY, PrefixChain
+from router.prompt_text import answered
 from router.replica_view import ReplicaView, Reservation
 from router.request_head import RequestHead
 from router.types import CatalogEntry, Priority
@@ -58,6 +59,8 @@ class Job(Ticket):
     """Monotonic seconds before which it is not sent again."""
     retry_paid = True
     """The budget has a place for sending it again."""
+    on_canary: bool | None = None
+    """Whether a canary's replicas get it; None: no canary was on when it was sent."""
     suspect = False
     """It, or the same request sent before, was in a replica that died."""
     alone_until = 0.0
@@ -78,11 +81,11 @@ class Job(Ticket):
         chain: PrefixChain = EMPTY,
         session: bytes = b"",
         streamed: bool = False,
-        converses: bool = False,
+        opening: bytes = b"",
         digest: int = 0,
     ) -> None:
-        """`began`: monotonic seconds at which it came. `converses`: its answer comes back as a turn of the next prompt,
-        not as more of the same text. `digest`: hash of the request, to know it by when it comes again."""
+        """`began`: monotonic seconds at which it came. `opening`: how its messages begin, as
+        `prompt_text.answered` needs it. `digest`: hash of the request, to know it by when it comes again."""
         super().__init__(
             tenant=tenant,
             prompt_tokens=prompt_tokens,
@@ -97,7 +100,7 @@ class Job(Ticket):
         self.carrier = carrier
         self.model = model
         self.streamed = streamed
-        self.converses = converses
+        self.opening = opening
         self.digest = digest
         self.began = began
 
@@ -109,7 +112,7 @@ class Job(Ticket):
 
     def answered_as(self, text: str) -> bytes:
         """What the next prompt of the conversation has after this one."""
-        return (turn("assistant", text) if self.converses else text).encode("utf-8", "surrogatepass")
+        return answered(self.opening, text)
 
 
 def job_for(
@@ -139,5 +142,5 @@ def job_for(
         chain=chain_for(entry.routing.policy, prompt) if prompt else EMPTY,
         session=head.session,
         streamed=head.stream,
-        converses=head.converses,
+        opening=head.opening,
     )

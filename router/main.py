@@ -44,6 +44,7 @@ _GC_THRESHOLD = 10_000
 _LONGEST_SWEEP_PERIOD_S = 0.25
 _FIRST_SNAPSHOT_S = 2.0
 _REPORT_PERIOD_S = 0.25
+_KEY_USE_PERIOD_S = 2.0
 EXIT_CANNOT_START = 2
 
 
@@ -133,6 +134,7 @@ class Router:
             asyncio.create_task(self.core.table.follow(), name="router-table"),
             asyncio.create_task(self._sweep(), name="router-sweep"),
             asyncio.create_task(self._report(), name="router-report"),
+            asyncio.create_task(self._write_key_use(), name="router-key-use"),
             asyncio.create_task(self._ops.serve([ops]), name="router-ops"),
         ]
         try:
@@ -151,7 +153,8 @@ class Router:
                 if connection.transport is not None:
                     connection.transport.abort()
             self.core.pool.close()
-            with contextlib.suppress(StoreAwayError, TimeoutError):
+            with contextlib.suppress(StoreAwayError):
+                await self._flush_key_use()
                 await self._store.withdraw(self.id)
             await self._store.close()
             # Lets aborted transports close their sockets before the loop ends.
@@ -171,10 +174,29 @@ class Router:
     async def _report(self) -> None:
         """Publishes what waits and runs, four times a second, for the autoscaler."""
         while True:
-            report = RouterReport(router_id=self.id, at=time.time(), models=self.core.loads())
+            report = RouterReport(
+                router_id=self.id,
+                at=time.time(),
+                models=self.core.loads(),
+                totals=self.core.telemetry.totals(),
+                canaries=self.core.canaries(),
+            )
             with contextlib.suppress(StoreAwayError):
                 await self._store.publish(report)
             await asyncio.sleep(_REPORT_PERIOD_S)
+
+    async def _write_key_use(self) -> None:
+        while True:
+            await asyncio.sleep(_KEY_USE_PERIOD_S)
+            await self._flush_key_use()
+
+    async def _flush_key_use(self) -> None:
+        """Adds what keys have used to what the store knows of it. While it is away, it waits here."""
+        use = self.core.key_use.take()
+        try:
+            await self._store.add_key_use(use, time.time())
+        except StoreAwayError:
+            self.core.key_use.give_back(use)
 
 
 def _config(app: Starlette, *, http: Any, drain_s: float, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:

@@ -3,9 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from router.types import Priority
+from router.histogram import SECONDS, Counts, added
+from router.types import ModelTotals, Priority
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _BETWEEN_TOKENS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -14,7 +14,7 @@ class Histogram:
 
     __slots__ = ("bounds", "counts", "exemplars", "total_s")
 
-    def __init__(self, bounds: Sequence[float] = _SECONDS) -> None:
+    def __init__(self, bounds: Sequence[float] = SECONDS) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total_s = 0.0
@@ -90,6 +90,25 @@ class ModelMeter:
             meter.queue.observe(queue_s, request_id)
         else:
             meter.queue.counts[0] += 1
+
+    def totals(self) -> ModelTotals:
+        """What ended since the start, over all classes."""
+        codes = self.codes
+        first_token: Counts = ()
+        queue: Counts = ()
+        for meter in self.by_class.values():
+            if meter.codes:
+                first_token = added(first_token, meter.first_token.counts)
+                queue = added(queue, meter.queue.counts)
+        return ModelTotals(
+            requests=sum(codes.values()),
+            errors=sum(count for code, count in codes.items() if code >= 500),
+            refusals=codes.get(429, 0),
+            prompt_tokens=self.prompt_tokens,
+            generated_tokens=self.generated_tokens,
+            first_token_s=first_token,
+            queue_s=queue,
+        )
 
     def retry(self, reason: str) -> None:
         """A request goes to another replica, or again over a new connection."""

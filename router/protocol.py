@@ -238,7 +238,9 @@ class RouterProtocol(HttpToolsProtocol):
         keep_alive = self.parser.should_keep_alive()
         # A client of HTTP/1.0 is kept alive only if it asks for it. The question is dear.
         http10 = (not keep_alive or b"connection" in kept) and self.parser.get_http_version() == "1.0"
-        target = route.path if b"?" not in self.url else route.path + query_of(self.url)
+        target = (
+            route.path if self.url.find(b"?") < 0 else route.path + query_of(self.url)
+        )  # `in` tries for an int first
         exchange = Exchange(self, route, target, lines, request_id, http10=http10)
         exchange.close = http10 or not keep_alive
         exchange.expects_continue = b"expect" in kept and kept[b"expect"].lower() == b"100-continue"

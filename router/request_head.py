@@ -1,22 +1,22 @@
 """What the router reads of a request: its path, and a few fields of its body. PURE."""
 
-from typing import Any
-
 import msgspec
-from msgspec import Struct
 
-from router.errors import RequestRefusedError, bad_request
-from router.prefix_chain import CUTS, prompt_text
+from router.bodies import MALFORMED, RequestBody, decode_request
+from router.errors import NOT_JSON, RequestRefusedError, bad_request
+from router.prefix_chain import CUTS
+from router.prompt_text import read_prompt
 
 
-class Route(Struct, frozen=True):
+class Route:
     """A path that is carried to a replica."""
 
-    path: bytes
-    anthropic: bool = False
-    """Streams of this path report errors in Anthropic's form."""
-    generates: bool = False
-    """Text is generated: the prompt's beginning is worth finding in a cache, and tokens come one by one."""
+    def __init__(self, path: bytes, *, anthropic: bool = False, generates: bool = False) -> None:
+        self.path = path
+        self.anthropic = anthropic
+        """Streams of this path report errors in Anthropic's form."""
+        self.generates = generates
+        """Text is generated: the prompt's beginning is worth finding in a cache, and tokens come one by one."""
 
 
 _GENERATING_PATHS = (b"/v1/chat/completions", b"/v1/completions", b"/v1/responses")
@@ -44,55 +44,29 @@ ROUTES: dict[bytes, Route] = {
 more than clients may use (loading adapters, sleeping, profiling)."""
 
 
-class RequestHead(Struct, frozen=True):
+class RequestHead:
     """What routing needs of a body."""
 
-    model: str
-    stream: bool = False
-    prompt: bytes = b""
-    """Text of the prompt in one form for all APIs (`prefix_chain.prompt_text`), or all of a body that is shorter than a
-    block; empty where nothing is generated."""
-    converses: bool = False
-    """The prompt is a conversation, to which the answer adds a turn."""
-    max_tokens: int | None = None
-    """Most tokens that the client wants, if it says so."""
-    session: bytes = b""
-    """What the client says to be the same across the requests of one conversation or user."""
-
-
-class _Body(Struct):
-    # Any: a wrong type must give our sentence, and `null` is what some clients send for "not set". What is wrong
-    # elsewhere is the engine's to say.
-    model: Any = None
-    stream: Any = None
-    messages: Any = None
-    prompt: Any = None
-    input: Any = None
-    system: Any = None
-    instructions: Any = None
-    tools: Any = None
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
-    user: Any = None
-    prompt_cache_key: Any = None
-
-
-class _ShortBody(Struct):
-    """Of a body that is too short to hold one block of a prompt, what it says is of no use to routing."""
-
-    model: Any = None
-    stream: Any = None
-    prompt: Any = None
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
-    user: Any = None
-    prompt_cache_key: Any = None
-
-
-_decoder = msgspec.json.Decoder(_Body)
-_short_decoder = msgspec.json.Decoder(_ShortBody)
+    def __init__(
+        self,
+        model: str,
+        stream: bool = False,
+        prompt: bytes = b"",
+        opening: bytes = b"",
+        max_tokens: int | None = None,
+        session: bytes = b"",
+    ) -> None:
+        self.model = model
+        self.stream = stream
+        self.prompt = prompt
+        """Text of the prompt (`prompt_text`), or all of a body that is shorter than a block; empty where nothing is
+        generated."""
+        self.opening = opening
+        """How the messages of a conversation begin; empty where the prompt is none, or shorter than a block."""
+        self.max_tokens = max_tokens
+        """Most tokens that the client wants, if it says so."""
+        self.session = session
+        """What the client says to be the same across the requests of one conversation or user."""
 
 
 def parse_request_head(body: bytes | bytearray, *, generates: bool = False) -> RequestHead:
@@ -101,8 +75,9 @@ def parse_request_head(body: bytes | bytearray, *, generates: bool = False) -> R
     Raises `RequestRefusedError` (400) for malformed JSON, JSON that is not an object, and a `model` that is missing
     or not a non-empty string.
     """
+    # A body that is too short to hold one block of a prompt says nothing to routing but by its length.
     short = len(body) < CUTS[0]
-    parsed = _parse(body, _short_decoder if short else _decoder)
+    parsed = _parse(body)
     model = parsed.model
     if not isinstance(model, str) or not model:
         raise RequestRefusedError(
@@ -116,39 +91,23 @@ def parse_request_head(body: bytes | bytearray, *, generates: bool = False) -> R
         return RequestHead(model, parsed.stream is True)
     most = parsed.max_completion_tokens or parsed.max_tokens or parsed.max_output_tokens
     session = parsed.prompt_cache_key or parsed.user
+    prompt, opening = (bytes(body), b"") if short else read_prompt(parsed)
     return RequestHead(
         model,
         parsed.stream is True,
-        bytes(body) if isinstance(parsed, _ShortBody) else _prompt_of(parsed),
-        short or not parsed.prompt,
+        prompt,
+        opening,
         most if type(most) is int and most > 0 else None,
         session.encode("utf-8", "surrogatepass") if isinstance(session, str) else b"",
     )
 
 
-def _prompt_of(parsed: _Body) -> bytes:
+def _parse(body: bytes | bytearray) -> RequestBody:
     try:
-        return prompt_text(
-            messages=parsed.messages or parsed.input,
-            prompt=parsed.prompt,
-            system=parsed.system or parsed.instructions,
-            tools=parsed.tools,
-        )
-    except RecursionError:
-        # Nested as deep as a decoder goes: the engine may say what it thinks of it.
-        return b""
-
-
-def _parse(
-    body: bytes | bytearray, decoder: "msgspec.json.Decoder[_Body] | msgspec.json.Decoder[_ShortBody]"
-) -> _Body | _ShortBody:
-    try:
-        return decoder.decode(body)
+        return decode_request(body)
     except msgspec.ValidationError:
         raise RequestRefusedError(
             bad_request('The body must be a JSON object such as {"model": "NAME", …}.', code="invalid_json")
         ) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise RequestRefusedError(
-            bad_request("The body is not valid JSON. Send a JSON object in UTF-8.", code="invalid_json")
-        ) from None
+    except MALFORMED:
+        raise RequestRefusedError(NOT_JSON) from None

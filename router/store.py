@@ -1,26 +1,32 @@
 """The router's side of the store. The only file here that imports redis."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 import redis.asyncio as redis
 from msgspec import Struct
+from msgspec.structs import asdict
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from replicas.types import CHANGES_CHANNEL, ENDPOINT_IDS_KEY, Endpoint, endpoint_key
 from router.errors import StoreAwayError
+from router.key_use import Use
 from router.types import (
+    ALIASES_KEY,
     CATALOG_KEY,
     CREDENTIALS_KEY,
     ROUTER_IDS_KEY,
+    Alias,
     CatalogEntry,
     Credential,
     RouterReport,
+    key_use_key,
     router_report_key,
 )
 
@@ -41,6 +47,7 @@ class Snapshot(Struct, frozen=True):
     credentials: Mapping[str, Credential]
     """By SHA-256 digest (hex)."""
     endpoints: tuple[Endpoint, ...]
+    aliases: Mapping[str, Alias] = {}
 
 
 class _Decoder(Generic[_Record]):
@@ -77,79 +84,95 @@ class _Decoder(Generic[_Record]):
 class RouterStore:
     """Reads what routers need and writes what they report. Every method raises `StoreAwayError` when it is away."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, answers_within_s: float = _STORE_ANSWERS_WITHIN_S) -> None:
+        self._answers_within_s = answers_within_s
         self._redis = redis.Redis.from_url(
             url,
-            socket_connect_timeout=_STORE_ANSWERS_WITHIN_S,
-            socket_timeout=_STORE_ANSWERS_WITHIN_S,
+            socket_connect_timeout=answers_within_s,
+            # The limit is that of `_away_if_it_fails`. For its own, redis-py writes within `asyncio.wait_for`, which
+            # before Python 3.12 drops a cancellation that comes as the write ends: a router that stops would go on.
+            socket_timeout=None,
             # The callers are the retry; another one below them would only hide an outage.
             retry=Retry(NoBackoff(), 0),
         )
         self._catalog = _Decoder(CatalogEntry)
         self._credentials = _Decoder(Credential)
         self._endpoints = _Decoder(Endpoint)
+        self._aliases = _Decoder(Alias)
 
     async def snapshot(self, *, since: Snapshot | None = None) -> Snapshot:
-        """Everything that routers read, as of now; of `since`, if given, catalog and credentials are taken over.
+        """Everything that routers read, as of now; of `since`, if given, all but the endpoints is taken over.
 
         These change with an announcement and can be thousands; endpoints renew their leases every second.
         """
-        try:
+        async with self._away_if_it_fails(self._answers_within_s):
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.smembers(ENDPOINT_IDS_KEY)
                 if since is None:
                     pipe.hgetall(CATALOG_KEY)
                     pipe.hgetall(CREDENTIALS_KEY)
+                    pipe.hgetall(ALIASES_KEY)
                 ids, *hashes = await pipe.execute()
             keys = [endpoint_key(_text(replica_id)) for replica_id in sorted(ids)]
             # redis-py's signatures serve its blocking client too.
             records = await cast("Any", self._redis.mget(keys)) if keys else []
-        except (RedisError, OSError) as exc:
-            raise StoreAwayError(str(exc)) from exc
         found = self._endpoints.decode((key, raw) for key, raw in zip(keys, records, strict=True) if raw)
         endpoints = tuple(found.values())
         if since is not None:
-            return Snapshot(since.catalog, since.credentials, endpoints)
-        catalog, credentials = hashes
+            return Snapshot(since.catalog, since.credentials, endpoints, since.aliases)
+        catalog, credentials, aliases = hashes
         return Snapshot(
             self._catalog.decode((_text(name), raw) for name, raw in catalog.items()),
             self._credentials.decode((_text(name), raw) for name, raw in credentials.items()),
             endpoints,
+            self._aliases.decode((_text(name), raw) for name, raw in aliases.items()),
         )
 
     async def listen(self, changed: Callable[[], None]) -> None:
         """Calls `changed` when the store says that something did, until cancelled or away."""
-        try:
-            async with self._redis.pubsub(ignore_subscribe_messages=True) as events:
-                await events.subscribe(CHANGES_CHANNEL)
-                # What changed before the subscription stood would otherwise wait for the next refresh.
-                changed()
-                while True:
-                    if await events.get_message(timeout=_LISTENS_S) is not None:
-                        changed()
-        except (RedisError, OSError) as exc:
-            raise StoreAwayError(str(exc)) from exc
+        async with self._away_if_it_fails(None), self._redis.pubsub(ignore_subscribe_messages=True) as events:
+            await events.subscribe(CHANGES_CHANNEL)
+            # What changed before the subscription stood would otherwise wait for the next refresh.
+            changed()
+            while True:
+                if await events.get_message(timeout=_LISTENS_S) is not None:
+                    changed()
 
     async def publish(self, report: RouterReport) -> None:
         """Replaces this router's report, which is forgotten after five seconds without another."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                key = router_report_key(report.router_id)
-                pipe.set(key, msgspec.json.encode(report), px=int(_REPORT_LIVES_S * 1000))
-                pipe.sadd(ROUTER_IDS_KEY, report.router_id)
-                await pipe.execute()
-        except (RedisError, OSError) as exc:
-            raise StoreAwayError(str(exc)) from exc
+        async with self._away_if_it_fails(self._answers_within_s), self._redis.pipeline(transaction=False) as pipe:
+            key = router_report_key(report.router_id)
+            pipe.set(key, msgspec.json.encode(report), px=int(_REPORT_LIVES_S * 1000))
+            pipe.sadd(ROUTER_IDS_KEY, report.router_id)
+            await pipe.execute()
+
+    async def add_key_use(self, use: Mapping[str, Use], now: float) -> None:
+        """Adds to what keys have used so far. `now`: Unix seconds."""
+        if not use:
+            return
+        async with self._away_if_it_fails(self._answers_within_s), self._redis.pipeline(transaction=True) as pipe:
+            for key_id, each in use.items():
+                key = key_use_key(key_id)
+                for name, count in asdict(each).items():
+                    pipe.hincrby(key, name, count)
+                pipe.hset(key, "last_used_at", str(now))
+            await pipe.execute()
 
     async def withdraw(self, router_id: str) -> None:
         """Takes this router's report away."""
+        async with self._away_if_it_fails(self._answers_within_s), self._redis.pipeline(transaction=False) as pipe:
+            pipe.delete(router_report_key(router_id))
+            pipe.srem(ROUTER_IDS_KEY, router_id)
+            await pipe.execute()
+
+    @contextlib.asynccontextmanager
+    async def _away_if_it_fails(self, within_s: float | None) -> AsyncIterator[None]:
+        """What is asked of the store inside fails as `StoreAwayError`, also when it takes longer than this."""
         try:
-            async with asyncio.timeout(_STORE_ANSWERS_WITHIN_S), self._redis.pipeline(transaction=False) as pipe:
-                pipe.delete(router_report_key(router_id))
-                pipe.srem(ROUTER_IDS_KEY, router_id)
-                await pipe.execute()
+            async with asyncio.timeout(within_s):
+                yield
         except (RedisError, OSError) as exc:
-            raise StoreAwayError(str(exc)) from exc
+            raise StoreAwayError(str(exc) or "no answer in time") from exc
 
     async def close(self) -> None:
         """Ends the connections."""

@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from replicas.types import ROUTER_ID_HEADER, Endpoint, ReplicaState
+from router.alias import best_status, target_of
 from router.dispatcher import Dispatcher
-from router.errors import StoreAwayError
+from router.errors import Refusal, StoreAwayError, alias_without_model, model_not_found
 from router.external import ExternalHealth, external_view
 from router.headers import header_safe
 from router.prefix_index import DEFAULT_CAPACITY_BYTES, PrefixCache
 from router.replica_view import SLOW_START_S, ReplicaView, correct, derive
 from router.store import RouterStore, Snapshot
 from router.telemetry import Telemetry
-from router.types import CatalogEntry, Credential
+from router.types import Alias, CatalogEntry, Credential, ModelStatus
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class RoutingTable:
         refresh_s: float = 1.0,
     ) -> None:
         self.models: dict[str, Dispatcher] = {}
+        self.aliases: Mapping[str, Alias] = {}
+        """By name. A model of the same name goes first."""
         self.credentials: Mapping[str, Credential] | None = None
         """By SHA-256 digest (hex). None before the first reading: nobody may come in."""
         self.loaded = asyncio.Event()
@@ -120,9 +123,26 @@ class RoutingTable:
         """Ready replicas by model."""
         return {name: model.ready_replicas for name, model in self.models.items()}
 
+    def resolve(self, name: str, session: bytes, draw: float) -> Dispatcher | Refusal:
+        """The model that a request to the alias `name` goes to. `draw`: 0 to 1, at random."""
+        alias = self.aliases.get(name)
+        if alias is None:
+            return model_not_found(name)
+        target = target_of(alias, self._statuses(alias), session, draw)
+        return alias_without_model(name) if target is None else self.models[target]
+
+    def status_of(self, alias: Alias) -> ModelStatus:
+        """What clients see beside an alias: the best of its models."""
+        return best_status(list(self._statuses(alias).values()))
+
+    def _statuses(self, alias: Alias) -> dict[str, ModelStatus]:
+        named = (target.model for target in alias.targets)
+        return {name: self.models[name].status() for name in named if name in self.models}
+
     def apply(self, snapshot: Snapshot, now: float) -> None:
         """Makes `snapshot` the table. `now`: monotonic seconds."""
         self.credentials = snapshot.credentials
+        self.aliases = snapshot.aliases
         for name in self.models.keys() - snapshot.catalog.keys():
             self.models.pop(name).close()
         by_model: dict[str, list[Endpoint]] = {}
@@ -177,7 +197,7 @@ class RoutingTable:
         return view
 
     def _new(self, told: ReplicaView, endpoint: Endpoint, dispatcher: Dispatcher, now: float) -> ReplicaView:
-        told.cache = PrefixCache(endpoint.replica_id, dispatcher.directory, epoch=endpoint.epoch)
+        told.cache = PrefixCache(dispatcher.directory, epoch=endpoint.epoch)
         age_s = time.time() - endpoint.state_since
         told.fresh, told.ready_since = age_s < SLOW_START_S, now - age_s
         like = next((view for view in dispatcher.replicas if view.measured and not view.external), None)
@@ -227,7 +247,7 @@ class RoutingTable:
         told = external_view(entry, engine, healthy=self._external.healthy(engine))
         view = self._views.get(told.replica_id)
         if view is None:
-            told.cache = PrefixCache(told.replica_id, dispatcher.directory)
+            told.cache = PrefixCache(dispatcher.directory)
             view = self._views[told.replica_id] = told
         for field in (
             "state",

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
 from router.meters import Histogram, ModelMeter
-from router.types import ModelLoad, Priority
+from router.types import ModelLoad, ModelTotals, Priority
 
 UNKNOWN_MODEL = "unknown"
 _LONGEST_EXEMPLAR_ID = 128 - len("request_id")
@@ -68,6 +68,11 @@ class Telemetry(Collector):
         if found is None:
             found = self._meters[model] = ModelMeter()
         return found
+
+    def totals(self) -> dict[str, ModelTotals]:
+        """Of each model that had a request, what is published of it."""
+        known = ((name, meter) for name, meter in self._meters.items() if meter is not self.unknown)
+        return {name: meter.totals() for name, meter in known if meter.codes}
 
     def collect(self) -> Iterable[Metric]:
         """Called by the registry for each scrape."""

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 CATALOG_KEY = "roundhouse:catalog"
 """Hash: public model name -> `CatalogEntry`."""
+ALIASES_KEY = "roundhouse:aliases"
+"""Hash: alias -> `Alias`."""
 CREDENTIALS_KEY = "roundhouse:credentials"
 """Hash: SHA-256 digest (hex) of a key or session token -> `Credential`."""
 ROUTER_IDS_KEY = "roundhouse:router-ids"
@@ -19,6 +21,14 @@ ROUTER_IDS_KEY = "roundhouse:router-ids"
 def router_report_key(router_id: str) -> str:
     """Key of a `RouterReport`, set with an expiry. Writer: that router, four times a second."""
     return f"roundhouse:router:{router_id}"
+
+
+def key_use_key(key_id: str) -> str:
+    """Key of a hash of what a key has used: requests, prompt_tokens, generated_tokens, last_used_at (Unix seconds).
+
+    Writer: routers add to it, every few seconds; the orchestrator removes it with the key.
+    """
+    return f"roundhouse:key-use:{key_id}"
 
 
 class ModelStatus(StrEnum):
@@ -77,6 +87,32 @@ class ExternalEngine(Struct, frozen=True, kw_only=True):
     """Below `url`; any answer under 400 is healthy."""
 
 
+class AliasTarget(Struct, frozen=True):
+    model: str
+    weight: float
+    """Its share relative to the other targets."""
+
+
+class Alias(Struct, frozen=True, kw_only=True):
+    """A public name whose requests go to models of other names."""
+
+    name: str
+    targets: tuple[AliasTarget, ...]
+    created_at: float
+    """Unix seconds, as is the next one."""
+    updated_at: float
+
+
+class Canary(Struct, frozen=True, kw_only=True):
+    """A revision on trial: only a part of the sessions goes to its replicas."""
+
+    id: str
+    """Of the swap that it belongs to; empty: nobody wants to know how it fares."""
+    revision: str
+    share: float
+    """Of the sessions, 0 to 1; with 0 they get nothing while others are ready."""
+
+
 class CatalogEntry(Struct, frozen=True, kw_only=True):
     """A model that clients may name, whether or not a replica of it is up."""
 
@@ -93,11 +129,14 @@ class CatalogEntry(Struct, frozen=True, kw_only=True):
     max_model_len: int | None = None
     description: str = ""
     simulated: bool = False
+    images: bool = False
+    """It takes pictures beside text."""
     retry_after_s: int = 10
     """What a client is told to wait when no replica is ready: the time left of a start, as measured before."""
     routing: RoutingSettings = RoutingSettings()
     cordoned: tuple[str, ...] = ()
     """Replica ids that get nothing new."""
+    canary: Canary | None = None
     external: tuple[ExternalEngine, ...] = ()
 
 
@@ -162,6 +201,46 @@ class ModelLoad(Struct, frozen=True, kw_only=True):
     generated_tokens_per_s: float = 0.0
 
 
+class ModelTotals(Struct, frozen=True, kw_only=True):
+    """What one router has measured of one model's requests that ended. Nothing of it falls while the router lives."""
+
+    requests: int = 0
+    errors: int = 0
+    """Of those: answers with a status of 500 or more, and answers that broke off."""
+    refusals: int = 0
+    """Of those: turned away with 429."""
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    first_token_s: tuple[int, ...] = ()
+    """Counts by bucket of `router.histogram.SECONDS`, as is the next one. From the request's headers on."""
+    queue_s: tuple[int, ...] = ()
+
+
+class RevisionCounts(Struct, frozen=True, kw_only=True):
+    """What became of what one router sent to one revision while a canary was on."""
+
+    answered: int = 0
+    """Answers that came whole, with a status under 400."""
+    failed: int = 0
+    """Attempts that ended without a whole answer, and answers with a status of 500 or more."""
+    refused: int = 0
+    """Answers with a status from 400 to 499."""
+    finishes: dict[str, int] = {}
+    """Of those answered, as far as it is known: `stop`, `length`, `tool`, `other`; `empty` where there is no text."""
+    first_token_s: tuple[int, ...] = ()
+    """Counts by bucket of `router.histogram.SECONDS`, as is the next one: of streams, from their sending on."""
+    whole_s: tuple[int, ...] = ()
+    """Of answers in one piece."""
+
+
+class CanaryCounts(Struct, frozen=True, kw_only=True):
+    """How the old and the new revision fare side by side, since the canary of this id began."""
+
+    id: str
+    old: RevisionCounts = RevisionCounts()
+    new: RevisionCounts = RevisionCounts()
+
+
 class RouterReport(Struct, frozen=True, kw_only=True):
     """One router's load by public model name. Models without any traffic since its start are left out."""
 
@@ -169,3 +248,6 @@ class RouterReport(Struct, frozen=True, kw_only=True):
     at: float
     """Unix seconds."""
     models: dict[str, ModelLoad]
+    totals: dict[str, ModelTotals] = {}
+    canaries: dict[str, CanaryCounts] = {}
+    """Of models that have one on."""

@@ -55,6 +55,10 @@ class WaitingRoom(ServedModel, ABC):
 
     def _wait(self, job: Job) -> None:
         now = self._clock.now()
+        # What is believed to be longer than engines take is estimated wrongly, or will be refused by them: it must not
+        # hold up its band until a replica is empty.
+        longest = max((view.max_model_len or job.kv_tokens for view in self.replicas), default=job.kv_tokens)
+        job.kv_tokens = min(job.kv_tokens, longest)
         outcome = self.queue.offer(job, self.entry.routing)
         if isinstance(outcome, Shed):
             self.meter.shed(outcome.reason)

@@ -1,35 +1,11 @@
-"""Bytes of HTTP that the router writes itself, and what it reads of an answer's framing. PURE."""
+"""Bytes of HTTP that the router writes itself. PURE."""
 
-from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from router.errors import Refusal, envelope
-from router.headers import Headers
 
 LAST_CHUNK = b"0\r\n\r\n"
 _HASHED_WHOLE_BYTES = 64 * 1024
-
-
-class Framing(Struct, frozen=True):
-    """How an answer's body comes."""
-
-    length: bytes
-    """Value of `content-length`; empty where the length is not known."""
-    is_events: bool
-    """A stream of server-sent events of unknown length, to which more can be added."""
-
-
-def framing_of(headers: Headers) -> Framing:
-    """The framing that these headers announce."""
-    length = kind = encoding = b""
-    for name, value in headers:
-        if name == b"content-length":
-            length = value
-        elif name == b"content-type":
-            kind = value
-        elif name == b"content-encoding":
-            encoding = value
-    return Framing(length, not length and not encoding and kind.startswith(b"text/event-stream"))
 
 
 def chunk(data: bytes) -> bytes:

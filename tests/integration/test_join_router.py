@@ -14,6 +14,8 @@ import pytest
 import redis
 
 from orchestrator.cli import node
+from orchestrator.errors import HostError
+from orchestrator.host import processes, ray_node
 from orchestrator.host.home import Home
 from orchestrator.host.join import JoinToken
 from orchestrator.host.options import RouterOptions
@@ -38,10 +40,10 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 def imitate_ray(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    monkeypatch.setattr(node.ray_node, "join_command", lambda *_args: [sys.executable, "-c", program])
+    monkeypatch.setattr(ray_node, "join_command", lambda *_args: [sys.executable, "-c", program])
     # The test's own processes are not to be taken for those of this join.
-    monkeypatch.setattr(node.processes, "adopt_orphans", lambda: None)
-    monkeypatch.setattr(node.processes, "descendants", list)
+    monkeypatch.setattr(processes, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(processes, "descendants", list)
 
 
 def hosts(store_url: str) -> dict[str, HostRecord]:
@@ -81,7 +83,7 @@ async def test_joined_machine_serves_with_the_clusters_keys_until_it_leaves(
     port, ops_port = free_ports()
     token = JoinToken("10.0.0.1:6379", "ray-secret", valkey_url)
     wanted = RouterOptions(port=port, ops_port=ops_port)
-    joining = asyncio.create_task(node._join(home, token, "127.0.0.1", 1, weights_of(home, valkey_url), wanted))
+    joining = asyncio.create_task(node._join(home, token, "127.0.0.1", 1, {}, weights_of(home, valkey_url), wanted))
     await answered(ops_port, get("/ready"))
     assert await answered(port, post()) == 200
     await eventually(lambda: "127.0.0.1" in hosts(valkey_url))
@@ -109,7 +111,7 @@ async def test_router_ends_when_the_machine_cannot_join(
     imitate_ray(monkeypatch, LEAVE)
     port, ops_port = free_ports()
     token = JoinToken("10.0.0.1:6379", "ray-secret", valkey_url)
-    with pytest.raises(node.HostError, match=r"No route to the head\."):
+    with pytest.raises(HostError, match=r"No route to the head\."):
         await node._join(
-            home, token, "127.0.0.1", 1, weights_of(home, valkey_url), RouterOptions(port=port, ops_port=ops_port)
+            home, token, "127.0.0.1", 1, {}, weights_of(home, valkey_url), RouterOptions(port=port, ops_port=ops_port)
         )

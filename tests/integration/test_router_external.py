@@ -63,6 +63,18 @@ async def test_engine_outside_takes_over_when_our_replicas_are_full(valkey_url: 
     await server.stop()
 
 
+async def test_body_that_cannot_be_renamed_for_an_engine_outside_is_refused_and_holds_no_place(valkey_url: str) -> None:
+    server = Outside()
+    await server.start()
+    async with rig(valkey_url) as router:
+        await with_outside(router, server, model="their-name")
+        answer = await router.ask(post(b'{"model":"%b","\xff":1}' % MODEL.encode()))
+        assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_json")
+        assert router.in_flight() == 0
+        assert (await router.ask(post())).status == 200
+    await server.stop()
+
+
 async def test_fallback_is_not_used_while_a_replica_has_room(valkey_url: str) -> None:
     server = Outside()
     await server.start()

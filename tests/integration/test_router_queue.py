@@ -286,7 +286,7 @@ async def test_queue_is_reported_to_the_store_for_the_autoscaler(valkey_url: str
         key = router_report_key(router.router.id)
 
         async def report() -> RouterReport:
-            return msgspec.json.decode(await router.store.client.get(key), type=RouterReport)
+            return msgspec.json.decode(await router.store.client.get(key) or b"", type=RouterReport)
 
         async with asyncio.timeout(3):
             while not (load := (await report()).models.get(MODEL)) or load.oldest_wait_s <= 0.25:  # noqa: ASYNC110

@@ -189,8 +189,8 @@ async def test_span_lies_between_the_clients_and_the_replicas(
     assert names == ["roundhouse.attempt_failed", "roundhouse.first_token"]
     assert span.start_time_unix_nano <= span.events[0].time_unix_nano <= span.events[1].time_unix_nano
     assert span.events[1].time_unix_nano <= span.end_time_unix_nano
-    names = {pair.key: pair.value.string_value for pair in got[0].resource.attributes}
-    assert (names["service.name"], names["service.instance.id"]) == ("roundhouse-router", router_id)
+    sender = {pair.key: pair.value.string_value for pair in got[0].resource.attributes}
+    assert (sender["service.name"], sender["service.instance.id"]) == ("roundhouse-router", router_id)
 
 
 async def test_client_that_does_not_record_makes_no_span(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from anthropic import AsyncAnthropic
@@ -268,11 +269,11 @@ async def test_openai_sdk_reads_both_kinds_of_answer(valkey_url: str) -> None:
         rig(valkey_url, FakeReplica("r1", engine)) as router,
         AsyncOpenAI(api_key=KEY, base_url=f"http://127.0.0.1:{router.port}/v1") as sdk,
     ):
-        messages = [{"role": "user", "content": "Capital of France?"}]
-        unary = await sdk.chat.completions.create(model="tiny", messages=messages)  # type: ignore[call-overload]
+        messages: list[Any] = [{"role": "user", "content": "Capital of France?"}]
+        unary = await sdk.chat.completions.create(model="tiny", messages=messages)
         assert unary.choices[0].message.content == "Paris."
-        stream = await sdk.chat.completions.create(model="tiny", messages=messages, stream=True)  # type: ignore[call-overload]
-        text = "".join([part.choices[0].delta.content async for part in stream])
+        stream = await sdk.chat.completions.create(model="tiny", messages=messages, stream=True)
+        text = "".join([part.choices[0].delta.content or "" async for part in stream])
         assert text == "The capital is Paris."
 
 

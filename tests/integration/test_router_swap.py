@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Sized
+from functools import partial
 
 import httpx
 import msgspec
@@ -47,6 +49,10 @@ async def ask_until(router: Rig, stop: asyncio.Event, seen: list[tuple[int, str]
         client.close()
 
 
+def are_more_than(count: int, seen: Sized) -> bool:
+    return len(seen) > count
+
+
 async def test_swaps_of_the_only_replica_fail_no_request(valkey_url: str) -> None:
     pace = SimulationSettings(prefill_tokens_per_s=50_000, inter_token_s=0.004, swap_s=0.05)
     async with simulated_fleet(valkey_url, MODEL, 1, pace) as fleet, rig(valkey_url) as router:
@@ -58,8 +64,7 @@ async def test_swaps_of_the_only_replica_fail_no_request(valkey_url: str) -> Non
         for turn in range(SWAPS):
             order = SwapOrder(swap_id=f"s{turn}", revision=f"r{turn + 2}", weights_path="/")
             await order_swap(fleet, endpoint, order)
-            before = len(seen)
-            await eventually(lambda before=before: len(seen) > before + CLIENTS)
+            await eventually(partial(are_more_than, len(seen) + CLIENTS, seen))
         stop.set()
         await asyncio.gather(*clients)
         assert {status for status, _ in seen} == {200}

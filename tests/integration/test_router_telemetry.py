@@ -6,21 +6,27 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import redis.asyncio as redis
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from router.types import (
     CREDENTIALS_KEY,
+    ROUTER_IDS_KEY,
     Credential,
     CredentialKind,
     PolicyName,
     Priority,
     Role,
+    RouterReport,
     RoutingSettings,
+    key_use_key,
+    router_report_key,
 )
 from tests.conftest import ValkeyProcess
 from tests.router_harness import (
@@ -48,7 +54,7 @@ DONE = b"data: [DONE]\n\n"
 PROMPT = "tell me of the secret garden " * 200
 UNARY = {"model": MODEL, "messages": [{"role": "user", "content": PROMPT}]}
 STREAMED = UNARY | {"stream": True}
-USAGE = {"prompt_tokens": 31, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 16}}
+USAGE: dict[str, Any] = {"prompt_tokens": 31, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 16}}
 
 
 async def stream(request: Received) -> None:
@@ -240,8 +246,9 @@ async def test_waiting_is_measured(valkey_url: str) -> None:
         assert sums(await samples(router))["roundhouse_router_queue_seconds_sum"] >= 0.1
 
 
-def _exemplars(families: Iterable[Metric]) -> dict[str, set[str]]:
+def _exemplars(text: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
+    families: Iterable[Metric] = parse_openmetrics(text)  # type: ignore[no-untyped-call]
     for family in families:
         for sample in family.samples:
             if sample.exemplar is not None:
@@ -259,10 +266,10 @@ async def test_openmetrics_has_exemplars_with_request_ids(valkey_url: str) -> No
         text = answer.body.decode()
         assert text.endswith("# EOF\n")
         # The parser refuses exemplars longer than the standard allows.
-        exemplars = _exemplars(parse_openmetrics(text))
+        exemplars = _exemplars(text)
         assert too_long not in {each for of_family in exemplars.values() for each in of_family}
         assert (await router.ask(post(STREAMED, headers={"x-request-id": "last"}))).status == 200
-        exemplars = _exemplars(parse_openmetrics((await scrape(router.ops_port, OPENMETRICS)).body.decode()))
+        exemplars = _exemplars((await scrape(router.ops_port, OPENMETRICS)).body.decode())
         for name in ("duration_seconds", "time_to_first_token_seconds"):
             assert "last" in exemplars[f"roundhouse_router_{name}"]
         plain = await scrape(router.ops_port)
@@ -303,3 +310,33 @@ async def test_every_choice_has_a_reason(valkey_url: str, policy: PolicyName) ->
     reasons = [dict(labels)["reason"] for name, labels in found if name == "roundhouse_router_choices_total"]
     assert len(reasons) == 1
     assert reasons[0]
+
+
+async def test_what_ended_is_published_by_model_and_what_a_key_used_is_written_down(valkey_url: str) -> None:
+    answer = json.dumps({"choices": [{"message": {"content": "yes"}}], "usage": USAGE}).encode()
+
+    async def behave(request: Received) -> None:
+        await request.send(unary_bytes(answer))
+
+    async with rig(valkey_url, FakeReplica("one", behave)) as ready:
+        for _ in range(3):
+            assert (await ready.ask(post(UNARY))).status == 200
+        assert (await ready.ask(post(UNARY | {"model": "nobody"}))).status == 404
+        async with redis.Redis.from_url(valkey_url) as store, asyncio.timeout(10):
+            while True:
+                (name,) = await store.smembers(ROUTER_IDS_KEY)
+                assert isinstance(name, bytes)
+                record = await store.get(router_report_key(name.decode()))
+                report = msgspec.json.decode(record or b"", type=RouterReport)
+                if MODEL in report.totals and report.totals[MODEL].requests == 3:
+                    break
+                await asyncio.sleep(0.05)
+            assert report.totals[MODEL].generated_tokens == 3 * USAGE["completion_tokens"]
+            assert sum(report.totals[MODEL].first_token_s) == sum(report.totals[MODEL].queue_s) == 3
+            assert set(report.totals) == {MODEL}, "names that clients make up are no models"
+            (credential, *_) = (ready.router.core.table.credentials or {}).values()
+            while not (use := await store.hgetall(key_use_key(credential.id))):  # noqa: ASYNC110  # another process tells
+                await asyncio.sleep(0.05)
+            assert int(use[b"requests"]) == 4
+            assert int(use[b"generated_tokens"]) == 3 * USAGE["completion_tokens"]
+            assert float(use[b"last_used_at"]) == pytest.approx(time.time(), abs=60)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from router.continuation import Continuable, Finish, Resume, continuation_request, eligible
@@ -20,7 +20,6 @@ _words = st.sampled_from(WORDS).map(lambda token: [token])
 answers = st.lists(_texts | _words | _bytes, min_size=1, max_size=12).map(lambda parts: [*itertools.chain(*parts), END])
 chunk_sizes = st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=8)
 forms = st.booleans()
-unhurried = settings(deadline=None)
 """Each example runs several streams."""
 
 
@@ -82,7 +81,6 @@ def _stream_with_losses(
     return got + b"".join(sent.pass_on(event) for event in events)
 
 
-@unhurried
 @given(answer=answers, sizes=chunk_sizes, chat=forms, ids=forms, losses=st.lists(st.integers(0, 30), max_size=3))
 def test_stream_is_the_undisturbed_one_whenever_its_replicas_are_lost(
     answer: list[int], sizes: list[int], chat: bool, ids: bool, losses: list[int]
@@ -93,7 +91,6 @@ def test_stream_is_the_undisturbed_one_whenever_its_replicas_are_lost(
     assert _read(got) == _read(undisturbed)
 
 
-@unhurried
 @given(answer=answers, sizes=chunk_sizes, losses=st.lists(st.integers(0, 30), max_size=3), limit=st.integers(1, 12))
 def test_stream_ends_at_the_clients_limit_whenever_its_replicas_are_lost(
     answer: list[int], sizes: list[int], losses: list[int], limit: int
@@ -104,7 +101,6 @@ def test_stream_ends_at_the_clients_limit_whenever_its_replicas_are_lost(
     assert _read(got) == _read(undisturbed)
 
 
-@unhurried
 @given(answer=answers, sizes=chunk_sizes, chat=forms, ids=forms, runs=chunk_sizes)
 def test_client_gets_the_very_bytes_it_would_get_without_us(
     answer: list[int], sizes: list[int], chat: bool, ids: bool, runs: list[int]
@@ -124,7 +120,6 @@ def test_client_gets_the_very_bytes_it_would_get_without_us(
     assert sent.text == _read(got)["text"]
 
 
-@unhurried
 @given(answer=answers, chat=forms)
 def test_watched_stream_is_not_touched_and_its_text_is_kept(answer: list[int], chat: bool) -> None:
     sent = SentTokens()

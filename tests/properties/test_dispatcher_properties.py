@@ -1,6 +1,7 @@
 """Whatever happens to a model's requests and replicas in whatever order: none is lost, none leaks."""
 
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from router.replica_view import ReplicaView, Reservation, derive, release
 from router.types import ModelStatus, PolicyName, Priority
 from tests.unit.router.fakes import FakeCarrier, Rig, replica
 
-CAPS = {"queue_requests": 5, "queue_tokens": 400, "queue_timeout_s": 20.0, "cold_start_timeout_s": 60.0}
+CAPS: dict[str, Any] = {"queue_requests": 5, "queue_tokens": 400, "queue_timeout_s": 20.0, "cold_start_timeout_s": 60.0}
 KV_TOKENS = 300
 CODES = {
     "queue_full",

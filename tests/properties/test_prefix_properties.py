@@ -1,15 +1,18 @@
 """Properties of prefix chains, of what replicas are believed to have cached, and of the directory over them."""
 
+import json
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.bodies import decode_request
 from router.features import RequestFeatures
-from router.prefix_chain import CUTS, PrefixChain, chain_of, prompt_text, turn
+from router.prefix_chain import CUTS, PrefixChain, chain_of
 from router.prefix_index import PrefixCache, PrefixDirectory
-from tests.unit.router.fakes import facts
+from router.prompt_text import answered, read_prompt
+from tests.unit.router.fakes import COMPACT, facts, read
 
 BLOCK = CUTS[0]
 MOST_LEVELS = 6
@@ -89,7 +92,7 @@ def test_directory_agrees_with_the_caches_and_caches_with_their_bounds(
     history: list[Touch], asked: list[list[int]]
 ) -> None:
     directory = PrefixDirectory()
-    caches = [PrefixCache(f"r{index}", directory, capacity_bytes=12 * BLOCK) for index in range(4)]
+    caches = [PrefixCache(directory, capacity_bytes=12 * BLOCK) for index in range(4)]
     for replica, path, what in history:
         cache = caches[replica]
         match what:
@@ -112,32 +115,31 @@ def test_directory_agrees_with_the_caches_and_caches_with_their_bounds(
 
 def assert_levels_agree(directory: PrefixDirectory, caches: list[PrefixCache], chain: PrefixChain) -> None:
     """Brute force: block by block, cache by cache."""
-    have = {
-        f"r{index}": BLOCK * sum(1 for _ in takewhile(cache._blocks.__contains__, chain.hashes))
-        for index, cache in enumerate(caches)
-    }
-    for index, cache in enumerate(caches):
-        assert cache.matched_bytes(chain.hashes) == have[f"r{index}"]
-    depths = sorted({depth for depth in have.values() if depth}, reverse=True)
-    expected = [(depth, {name for name in have if have[name] >= depth}) for depth in depths]
-    assert directory.levels(chain.hashes) == expected[:MOST_LEVELS]
+    have = [BLOCK * sum(1 for _ in takewhile(cache._followers.__contains__, chain.hashes)) for cache in caches]
+    for cache, own in zip(caches, have, strict=True):
+        assert cache.matched_bytes(chain.hashes) == own
+    assert directory.levels(chain.hashes) == levels_by_hand(caches, have)[:MOST_LEVELS]
+
+
+def levels_by_hand(caches: list[PrefixCache], have: list[int]) -> list[tuple[int, int]]:
+    depths = sorted({depth for depth in have if depth}, reverse=True)
+    return [(d, sum(cache.bit for cache, own in zip(caches, have, strict=True) if own >= d)) for d in depths]
+
+
+LONG = long_text(CUTS[40], 1)
 
 
 @settings(max_examples=40)
-@given(st.lists(st.sets(st.integers(1, 60), max_size=12), min_size=1, max_size=12))
+@given(st.lists(st.sets(st.integers(1, 40), max_size=12), min_size=1, max_size=12))
 def test_levels_agree_up_to_the_sixth_when_there_are_many(depths: list[set[int]]) -> None:
     """Long chains and many replicas, so that there are more levels than are told."""
     directory = PrefixDirectory()
-    caches = [PrefixCache(f"r{index}", directory, capacity_bytes=1 << 20) for index in range(len(depths))]
-    text = long_text(CUTS[60], 1)
+    caches = [PrefixCache(directory, capacity_bytes=1 << 20) for index in range(len(depths))]
     for cache, own in zip(caches, depths, strict=True):
         for depth in own:
-            cache.insert(chain_of(text[: CUTS[depth - 1]]))
-    have = {f"r{index}": CUTS[max(own) - 1] for index, own in enumerate(depths) if own}
-    expected = [
-        (depth, {name for name in have if have[name] >= depth}) for depth in sorted(set(have.values()), reverse=True)
-    ]
-    assert directory.levels(chain_of(text).hashes) == expected[:MOST_LEVELS]
+            cache.insert(chain_of(LONG[: CUTS[depth - 1]]))
+    have = [CUTS[max(own) - 1] if own else 0 for own in depths]
+    assert directory.levels(chain_of(LONG).hashes) == levels_by_hand(caches, have)[:MOST_LEVELS]
 
 
 @given(st.lists(paths, min_size=1, max_size=20), st.integers(0, 20))
@@ -150,37 +152,32 @@ def test_cache_keeps_whole_beginnings_of_the_prompts_used_last(history: list[lis
     for path in reversed(history):
         kept += [digest for digest in prompt(path).hashes if digest not in kept]
     # Blocks that went for want of room came back only by being used again, so nothing else is remembered.
-    assert set(cache._blocks) == set(kept[:blocks])
+    assert set(cache._followers) == set(kept[:blocks])
 
 
-# One text for all APIs
-
-roles = st.sampled_from(["user", "assistant", "tool"])
-conversations = st.lists(st.tuples(roles, st.text(max_size=40)), max_size=5)
+# Texts of prompts
 
 
-def split(text: str, at: int) -> list[dict[str, str]]:
-    return [{"type": "text", "text": piece} for piece in (text[:at], text[at:])]
+@given(
+    st.lists(st.tuples(st.sampled_from(["user", "assistant", "tool"]), st.text(max_size=300)), min_size=1, max_size=4),
+    st.text(max_size=3000),
+    st.text(max_size=300),
+    st.sampled_from([COMPACT, {}]),
+    st.booleans(),
+)
+def test_next_prompt_shares_the_chain_of_the_last_one_and_its_answer(
+    said: list[tuple[str, str]], answer: str, more: str, way: dict[str, Any], role_first: bool
+) -> None:
+    turns = [*said, ("assistant", answer), ("user", more)]
+    messages = [message(role, text, role_first=role_first) for role, text in turns]
+    first, opening = read(way, messages=messages[:-2])
+    after = chain_of(first).extended(answered(opening, answer))
+    assert chain_of(read(way, messages=messages)[0]).hashes[: len(after.hashes)] == after.hashes
+    assert after.size_bytes > len(first) + len(answer)
 
 
-@given(st.text(min_size=1, max_size=40), conversations, st.integers(0, 40))
-def test_conversation_has_one_text_in_every_api(system: str, turns: list[tuple[str, str]], at: int) -> None:
-    plain: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in turns]
-    in_parts = [{"role": role, "content": split(text, at)} for role, text in turns]
-    openai = prompt_text(messages=[{"role": "system", "content": system}, *plain])
-    assert openai == prompt_text(messages=[{"role": "system", "content": split(system, at)}, *in_parts])
-    assert openai == prompt_text(messages=in_parts, system=system), "Anthropic"
-    assert openai == prompt_text(messages=plain, system=split(system, at)), "Anthropic"
-    items = [{"type": "message", "content": split(text, at), "role": role} for role, text in turns]
-    assert openai == prompt_text(messages=items, system=system), "Responses"
-
-
-@given(st.text(max_size=300), st.text(max_size=3000), st.text(max_size=300))
-def test_next_prompt_shares_the_chain_of_the_last_one_and_its_answer(asked: str, answer: str, more: str) -> None:
-    first = [{"role": "user", "content": asked}]
-    then = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": more}]
-    after = chain_of(prompt_text(messages=first)).extended(turn("assistant", answer).encode("utf-8", "surrogatepass"))
-    assert chain_of(prompt_text(messages=then)).hashes[: len(after.hashes)] == after.hashes
+def message(role: str, text: str, *, role_first: bool) -> dict[str, str]:
+    return {"role": role, "content": text} if role_first else {"content": text, "role": role}
 
 
 _JSON = st.recursive(
@@ -195,4 +192,7 @@ _JSON = st.recursive(
 @settings(max_examples=50)
 @given(_JSON, _JSON, _JSON, _JSON)
 def test_any_json_has_a_text(messages: Any, prompt: Any, system: Any, tools: Any) -> None:
-    assert isinstance(prompt_text(messages=messages, prompt=prompt, system=system, tools=tools), bytes)
+    body = {"messages": messages, "prompt": prompt, "system": system, "tools": tools}
+    text, opening = read_prompt(decode_request(json.dumps(body).encode()))
+    assert len(text) < len(json.dumps(body))
+    assert isinstance(answered(opening, "yes"), bytes)

@@ -75,7 +75,8 @@ def fleets(draw: st.DrawFn) -> list[ReplicaView]:
     directory = PrefixDirectory()
     views = [view(directory, f"r{index}", draw) for index in range(draw(st.sampled_from([0, 1, 2, 3, 4, 6, 8])))]
     if views and draw(st.sampled_from([False, False, True])):
-        crowd = draw(st.sampled_from([{"limit": 0}, {"state": ReplicaState.ASLEEP}, {"circuit": open_circuit()}]))
+        full_or_away: list[dict[str, Any]] = [{"limit": 0}, {"state": ReplicaState.ASLEEP}, {"circuit": open_circuit()}]
+        crowd = draw(st.sampled_from(full_or_away))
         views += [replica(f"x{index}", directory=directory, **crowd) for index in range(EXHAUSTIVE_UP_TO)]
     return draw(st.permutations(views)) if len(views) < 9 else views
 

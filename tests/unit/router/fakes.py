@@ -1,6 +1,7 @@
 """A router core without sockets: virtual time, carriers that only record, replicas that are plain views."""
 
 import heapq
+import json
 from collections.abc import Callable, Sequence
 from itertools import count
 from random import Random
@@ -10,6 +11,7 @@ from msgspec import structs
 
 from replicas.types import ReplicaState
 from router.answer import NOTHING, Learnt
+from router.bodies import decode_request
 from router.dispatcher import Dispatcher
 from router.errors import Refusal
 from router.features import RequestFeatures
@@ -18,6 +20,7 @@ from router.meters import ModelMeter
 from router.policy import RouteDecision, choose
 from router.prefix_chain import PrefixChain, chain_of
 from router.prefix_index import PrefixCache, PrefixDirectory
+from router.prompt_text import read_prompt
 from router.quarantine import Quarantine
 from router.replica_view import ReplicaView, derive
 from router.types import CatalogEntry, ModelStatus, PolicyName, RoutingSettings
@@ -154,6 +157,7 @@ class Rig:
         self, *, prompt: bytes = b"", prompt_tokens: int = 10, output_tokens: int = 10, **job: Any
     ) -> FakeCarrier:
         carrier = FakeCarrier(self)
+        given: dict[str, Any] = {"tenant": "t", "size_bytes": 100, "streamed": True}
         carrier.job = Job(
             carrier,
             model="m",
@@ -161,7 +165,7 @@ class Rig:
             output_tokens=output_tokens,
             began=self.clock.now(),
             chain=chain_of(prompt),
-            **{"tenant": "t", "size_bytes": 100, "streamed": True} | job,
+            **(given | job),
         )
         self.dispatcher.submit(carrier.job)
         return carrier
@@ -185,22 +189,20 @@ def replica(
     **fields: Any,
 ) -> ReplicaView:
     """A ready, empty replica, with `fields` changed and derived from."""
-    cache = PrefixCache(replica_id, directory)
+    cache = PrefixCache(directory)
     if cached is not None:
         cache.insert(cached)
-    view = ReplicaView(
-        **{
-            "replica_id": replica_id,
-            "model": "m",
-            "revision": "r",
-            "state": ReplicaState.READY,
-            "address": ("h", 1, False),
-            "head": b"",
-            "labels": b"",
-            "cache": cache,
-        }
-        | fields
-    )
+    given: dict[str, Any] = {
+        "replica_id": replica_id,
+        "model": "m",
+        "revision": "r",
+        "state": ReplicaState.READY,
+        "address": ("h", 1, False),
+        "head": b"",
+        "labels": b"",
+        "cache": cache,
+    }
+    view = ReplicaView(**(given | fields))
     derive(view, now)
     return view
 
@@ -209,6 +211,15 @@ def fleet(size: int, **fields: Any) -> list[ReplicaView]:
     """So many alike replicas, `r0` and on, that share a directory."""
     directory = PrefixDirectory()
     return [replica(f"r{index}", directory=directory, **fields) for index in range(size)]
+
+
+COMPACT: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False}
+"""How most clients write JSON; Python's own library writes blanks and ASCII."""
+
+
+def read(way: dict[str, Any] | None = None, **fields: Any) -> tuple[bytes, bytes]:
+    """Prompt and opening of a request with these fields, written the given way, by default as Python's library does."""
+    return read_prompt(decode_request(json.dumps({"model": "m"} | fields, **way or {}).encode()))
 
 
 def facts(chain: PrefixChain) -> tuple[tuple[int, ...], bytes, int]:

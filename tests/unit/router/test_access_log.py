@@ -13,8 +13,7 @@ import pytest
 
 from router import access_log
 from router.access_log import AccessLog, RotatingFile, StandardOutput, access_log_sink
-from router.finished import Finished
-from router.job import FailedAttempt
+from router.finished import FailedAttempt, Finished
 
 
 def finished(code: int = 200, **changes: Any) -> Finished:

@@ -12,9 +12,8 @@ ROOMY = RoutingSettings()
 
 
 def ticket(tenant: str = "t", tokens: int = 10, **fields: Any) -> Ticket:
-    return Ticket(
-        **{"tenant": tenant, "prompt_tokens": tokens, "output_tokens": 0, "size_bytes": 1, "since": 0.0} | fields
-    )
+    given: dict[str, Any] = {"tenant": tenant, "prompt_tokens": tokens, "output_tokens": 0, "size_bytes": 1}
+    return Ticket(**({"since": 0.0} | given | fields))
 
 
 def queue_of(*tickets: Ticket) -> AdmissionQueue:
@@ -26,7 +25,7 @@ def queue_of(*tickets: Ticket) -> AdmissionQueue:
 
 def served(queue: AdmissionQueue, limit: int = 1000) -> list[Ticket]:
     """Everybody in the order in which they go, each ended as it was expected to."""
-    order = []
+    order: list[Ticket] = []
     while (first := queue.next()) is not None and len(order) < limit:
         queue.charge(first)
         queue.settle(first, first.output_tokens)

@@ -1,17 +1,23 @@
 """Sending, waiting and being turned away, with virtual time and carriers that only record."""
 
+from typing import Any
+
 import pytest
 
 from replicas.types import ReplicaState
 from router.circuit import Circuit
 from router.errors import current_status
 from router.job import job_for
-from router.prefix_chain import turn
+from router.prefix_chain import CUTS
+from router.prompt_text import answered
 from router.request_head import RequestHead
 from router.types import ModelStatus, PolicyName, Priority
 from tests.unit.router.fakes import START, FakeCarrier, Rig, fleet, replica
 
 LOW, NORMAL, HIGH = Priority.LOW, Priority.NORMAL, Priority.HIGH
+
+OPENING = b'[{"role":"'
+"""Of a conversation as OpenAI's client writes it."""
 
 
 def starting(replica_id: str = "a") -> Rig:
@@ -80,14 +86,25 @@ def test_answer_makes_the_next_turn_of_the_conversation_cached() -> None:
     views = fleet(2)
     rig = Rig(views, policy=PolicyName.PREFIX_AWARE)
     asked, answer = b"question " * 100, "answer " * 300
-    first = rig.submit(prompt=asked, prompt_tokens=225, converses=True)
+    first = rig.submit(prompt=asked, prompt_tokens=225, opening=OPENING)
     home = first.inside
     first.ends(500, text=answer)
-    again = rig.submit(prompt=asked + turn("assistant", answer).encode() + b"more", prompt_tokens=750)
+    again = rig.submit(prompt=asked + answered(OPENING, answer) + b"more", prompt_tokens=750)
     assert again.inside == home
-    assert again.job.cached_bytes > 0.9 * (len(asked) + len(answer))
+    assert again.job.cached_bytes > len(asked) + len(answer) - CUTS[0], "all but less than a block"
     assert again.job.reservation is not None
-    assert again.job.reservation.uncached_tokens == 750 - again.job.cached_tokens < 75
+    assert again.job.reservation.uncached_tokens == 750 - again.job.cached_tokens < 128
+
+
+def test_request_believed_longer_than_engines_take_does_not_wait_for_an_empty_replica() -> None:
+    rig = Rig([replica("a", kv_capacity_tokens=1000, max_model_len=600)])
+    running, ending = rig.submit(prompt_tokens=300, output_tokens=10), rig.submit(prompt_tokens=400, output_tokens=10)
+    giant, behind = rig.submit(prompt_tokens=5000, output_tokens=10), rig.submit(prompt_tokens=50, output_tokens=10)
+    assert not giant.inside
+    ending.ends()
+    assert (giant.inside, running.inside) == ("a", "a")
+    giant.ends()
+    assert behind.inside == "a"
 
 
 def test_estimates_are_learnt_from_answers() -> None:
@@ -314,7 +331,7 @@ def test_full_queue_turns_newcomers_away_with_the_time_until_it_has_drained() ->
 
 
 @pytest.mark.parametrize(("caps", "reason"), [({"queue_requests": 1}, "requests"), ({"queue_bytes": 150}, "bytes")])
-def test_each_cap_is_counted_by_its_name(caps: dict[str, int], reason: str) -> None:
+def test_each_cap_is_counted_by_its_name(caps: dict[str, Any], reason: str) -> None:
     rig = Rig([replica("a", limit=1)], **caps)
     rig.fill(1)
     rig.submit()

@@ -77,12 +77,12 @@ def test_smaller_bound_makes_room_at_once() -> None:
 
 def test_cleared_cache_leaves_nothing_in_the_directory() -> None:
     directory = PrefixDirectory()
-    one, other = PrefixCache("a", directory), PrefixCache("b", directory)
+    one, other = PrefixCache(directory), PrefixCache(directory)
     for cache in (one, other):
         cache.insert(chain(1, 2, 3))
     one.clear()
     assert matched(one, 1, 2, 3) == 0
-    assert directory.levels(chain(1, 2, 3).hashes) == [(3 * BLOCK, {"b"})]
+    assert directory.levels(chain(1, 2, 3).hashes) == [(3 * BLOCK, other.bit)]
     other.clear()
     assert len(directory) == 0
 
@@ -90,12 +90,13 @@ def test_cleared_cache_leaves_nothing_in_the_directory() -> None:
 def test_levels_name_who_has_most_first() -> None:
     directory = PrefixDirectory()
     prompts = {"a": (1,), "b": (1, 2, 3), "c": (1, 2, 3, 4), "d": (9,), "e": (1, 2, 3)}
+    bits = {}
     for name, pieces in prompts.items():
-        PrefixCache(name, directory).insert(chain(*pieces))
+        cache = PrefixCache(directory)
+        cache.insert(chain(*pieces))
+        bits[name] = cache.bit
     assert directory.levels(chain(1, 2, 3, 4, 5).hashes) == [
-        (4 * BLOCK, {"c"}),
-        (3 * BLOCK, {"b", "c", "e"}),
-        (1 * BLOCK, {"a", "b", "c", "e"}),
+        (size * BLOCK, sum(bits[name] for name in names)) for size, names in ((4, "c"), (3, "bce"), (1, "abce"))
     ]
     assert directory.levels(chain(8).hashes) == []
     assert directory.levels(()) == []
@@ -105,7 +106,7 @@ def test_levels_beyond_the_sixth_are_left_out() -> None:
     directory = PrefixDirectory()
     pieces = tuple(range(10))
     for depth in range(1, 11):
-        PrefixCache(f"r{depth}", directory).insert(chain(*pieces[:depth]))
+        PrefixCache(directory).insert(chain(*pieces[:depth]))
     levels = directory.levels(chain(*pieces).hashes)
     assert [level for level, _ in levels] == [CUTS[depth - 1] for depth in (10, 9, 8, 7, 6, 5)]
 
@@ -114,6 +115,20 @@ def test_held_bytes_are_the_sum_of_the_blocks_that_are_held() -> None:
     rng = Random(7)
     cache = PrefixCache(capacity_bytes=20_000)
     for _ in range(300):
-        cache.insert(chain_of(text(*(rng.randrange(3) for _ in range(rng.randrange(1, 60))))))
-        assert cache.held_bytes == sum(cache._blocks.values()) <= 20_000
+        cache.insert(chain_of(text(*(rng.randrange(3) for _ in range(rng.randrange(1, 15))))))
+        assert cache.held_bytes == BLOCK * len(cache) <= 20_000
         assert len(cache.directory) == len(cache)
+
+
+def test_bit_of_a_cache_that_holds_nothing_is_given_to_another() -> None:
+    directory = PrefixDirectory()
+    caches = [PrefixCache(directory) for _ in range(3)]
+    for cache in caches:
+        cache.insert(chain(1))
+    assert [cache.bit for cache in caches] == [1, 2, 4]
+    caches[1].clear()
+    caches[2].resize(0)
+    newcomer = PrefixCache(directory)
+    newcomer.insert(chain(2))
+    assert [cache.bit for cache in (*caches, newcomer)] == [1, 0, 0, 2]
+    assert directory.levels(chain(2).hashes) == [(BLOCK, 2)]

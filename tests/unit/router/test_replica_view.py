@@ -1,6 +1,7 @@
 """The account of what was sent to a replica, and what is derived from it."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_account_is_even_whatever_order_ends_come_in() -> None:
     ],
     ids=str,
 )
-def test_replica_takes_requests_while_ready_and_below_its_limit(fields: dict[str, object], takes: bool) -> None:
+def test_replica_takes_requests_while_ready_and_below_its_limit(fields: dict[str, Any], takes: bool) -> None:
     assert replica(**fields).takes is takes
 
 

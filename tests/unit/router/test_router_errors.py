@@ -21,7 +21,7 @@ from router.errors import (
     waited_too_long,
 )
 from router.failover import EventTail, refused_by_replica
-from router.headers import answer_lines, header_safe, sane_request_id, session_of, split_request_headers
+from router.headers import AnswerHead, header_safe, sane_request_id, session_of, split_request_headers
 from router.settings import RouterSettings
 from router.types import CatalogEntry, ModelStatus
 
@@ -171,7 +171,7 @@ def test_answer_cannot_speak_for_the_router() -> None:
         (b"x-roundhouse-replica", b"forged"), (b"set-cookie", b"a=b"), (b"access-control-allow-origin", b"*"),
         (b"connection", b"x-private"), (b"x-private", b"1"), (b"content-type", b"text/plain"),
     ]  # fmt: skip
-    assert answer_lines(headers) == b"content-type: text/plain\r\n"
+    assert AnswerHead(headers).lines == b"content-type: text/plain\r\n"
 
 
 @pytest.mark.parametrize("value", [b"", b"a b", b"a\tb", b"x" * 129, "ä".encode(), b'"', None])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -180,10 +181,10 @@ def test_request_without_session_goes_where_load_is_least() -> None:
 # prefix-aware
 
 
-def pair(**cached: int) -> list[ReplicaView]:
+def pair(**cached: Any) -> list[ReplicaView]:
     """A replica that has all of PROMPT in its cache, and one that has nothing."""
     directory = PrefixDirectory()
-    fields = {"prefill_tokens_per_s": RATE, "directory": directory}
+    fields: dict[str, Any] = {"prefill_tokens_per_s": RATE, "directory": directory}
     return [replica("cached", cached=PROMPT, **fields, **cached), replica("empty", **fields)]
 
 
@@ -202,16 +203,16 @@ def test_cached_replica_is_taken_and_its_match_is_told() -> None:
 
 
 def test_request_stays_with_its_cache_until_the_backlog_exceeds_the_bound() -> None:
-    """The empty replica would answer after 0.1 s. A quarter of the target more is borne: 1 s, 1000 tokens."""
+    """The empty replica would answer after 0.1 s. Half of the target more is borne: 2 s, 2000 tokens."""
     saved = 100  # tokens that need not be read, all but those of the last block
-    assert SPILL_SHARE * 4.0 * RATE == 1000
-    assert ask(pair(pending_tokens=1000)) == "cached prefix"
-    assert ask(pair(pending_tokens=1000 + saved + 1)) == "empty spilled"
+    assert SPILL_SHARE * 4.0 * RATE == 2000
+    assert ask(pair(pending_tokens=2000)) == "cached prefix"
+    assert ask(pair(pending_tokens=2000 + saved + 1)) == "empty spilled"
 
 
 def test_bound_moves_with_the_target() -> None:
-    assert ask(pair(pending_tokens=1500), target_ttft_s=10.0) == "cached prefix"
-    assert ask(pair(pending_tokens=300), target_ttft_s=0.5) == "empty spilled"
+    assert ask(pair(pending_tokens=3000), target_ttft_s=10.0) == "cached prefix"
+    assert ask(pair(pending_tokens=400), target_ttft_s=0.5) == "empty spilled"
 
 
 def test_long_prompt_stays_with_its_cache_where_a_short_one_spills() -> None:

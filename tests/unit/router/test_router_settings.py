@@ -1,5 +1,7 @@
 """What the router is told from outside."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -40,7 +42,7 @@ def test_collector_is_ours_or_the_standards(
         {"store_url": "http://:secret@store"},
     ],
 )
-def test_what_cannot_work_is_refused_without_telling_secrets(settings: dict[str, object]) -> None:
+def test_what_cannot_work_is_refused_without_telling_secrets(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as refused:
         RouterSettings(**settings)
     assert "secret" not in "".join(error["msg"] for error in refused.value.errors())
