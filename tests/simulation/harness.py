@@ -82,7 +82,7 @@ class Client:
         self._world = world
         self.number = number
         self.outcome = Outcome(arrival)
-        head = RequestHead("m", arrival.streamed, arrival.prompt, arrival.converses, session=arrival.session)
+        head = RequestHead("m", arrival.streamed, arrival.prompt, arrival.opening, session=arrival.session)
         self.job = job_for(
             self,
             head,
@@ -101,6 +101,7 @@ class Client:
         outcome.replica_id = replica.replica_id
         outcome.expected_cached_tokens = self.job.cached_tokens
         if world.chooser is not None:
+            world.sending = self  # where only one replica has room the chooser was not asked
             world.chooser.sent(outcome.arrival, replica, world.clock.now())
         world.engines[replica.replica_id].submit(engine_request(outcome.arrival, str(self.number)), self._told)
 
@@ -163,7 +164,7 @@ class World:
         routing = RoutingSettings(policy=policy, target_ttft_s=load.target_ttft_s)
         entry = CatalogEntry(name="m", created=0, status=ModelStatus.READY, routing=routing)
         self.sending: Client
-        """Whose replica is being chosen; for choosers."""
+        """Whose replica is being chosen, or has been; for choosers."""
         self.dispatcher = Dispatcher(
             entry,
             ModelMeter(),
@@ -193,7 +194,7 @@ class World:
         view = ReplicaView(replica_id, "m", "r", ReplicaState.READY, ("h", 1, False), b"", b"")
         view.limit = settings.max_running
         view.kv_capacity_tokens = settings.kv_capacity_tokens
-        view.cache = PrefixCache(replica_id, self.dispatcher.directory)
+        view.cache = PrefixCache(self.dispatcher.directory)
         self._size_cache(view)
         derive(view, 0.0)
         self.views.append(view)

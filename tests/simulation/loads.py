@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from replicas.types import SimulationSettings
-from router.prefix_chain import turn
+from router.prompt_text import answered
 
 BYTES_PER_TOKEN = 4
 
@@ -29,8 +29,9 @@ class Arrival(Struct, frozen=True, kw_only=True):
     answer: bytes
     """Text of the answer, as far as the next prompt of the same conversation has it."""
     output_tokens: int
-    converses: bool = False
-    """In the next prompt the answer is a turn of its own; otherwise it follows the text of this one."""
+    opening: bytes = b""
+    """How the messages of a conversation begin, whose next prompt has the answer as a message of its own; in others it
+    follows the text of this one."""
     session: bytes = b""
     """Same for all requests of a conversation."""
     streamed: bool = True
@@ -89,21 +90,21 @@ def arrival(
     answer: bytes,
     *,
     output_tokens: int = 0,
-    converses: bool = False,
+    opening: bytes = b"",
     session: str = "",
     streamed: bool = True,
     block_tokens: int = 16,
 ) -> Arrival:
     """An arrival with its blocks. `output_tokens`: 0 takes those of `answer`."""
     tokens = output_tokens or max(1, len(answer) // BYTES_PER_TOKEN)
-    behind = turn("assistant", answer.decode()).encode() if converses else answer
+    behind = answered(opening, answer.decode())
     return Arrival(
         at=at,
         prompt=prompt,
         answer=answer,
         output_tokens=tokens,
         session=session.encode(),
-        converses=converses,
+        opening=opening,
         streamed=streamed,
         block_hashes=block_hashes(prompt, behind, tokens, block_tokens),
     )

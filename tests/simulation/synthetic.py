@@ -9,10 +9,11 @@ from itertools import accumulate
 from math import log
 from random import Random
 
-from router.prefix_chain import turn
+from router.prompt_text import answered
 from tests.simulation.loads import Arrival, Generator, arrival, text
 
 _SERVICE_S_PER_TOKEN = 0.04
+_OPENING = b'[{"role":"'
 """What a client takes for the time that an answer needs, when it plans its next request."""
 
 
@@ -81,21 +82,21 @@ def tenants(
 
 
 class Conversation:
-    """A growing prompt in the form that the router brings chats into."""
+    """A growing chat, as OpenAI's client writes it."""
 
     def __init__(self, name: str, system: bytes) -> None:
         self.name = name
         self.turns = 0
-        self._text = system
+        self._text = b'[{"role":"system","content":"%b"}' % system
 
     def say(self, rng: Random, at: float, said_tokens: int, output_tokens: int) -> Arrival:
         """The next request: something is said, and answered."""
         self.turns += 1
-        role = "user" if self.turns == 1 or "chat" in self.name else "tool"
-        self._text += turn(role, text(f"{self.name} in {self.turns}", said_tokens).decode()).encode()
+        role = b"user" if self.turns == 1 or "chat" in self.name else b"tool"
+        self._text += b',{"role":"%b","content":"%b"}' % (role, text(f"{self.name} in {self.turns}", said_tokens))
         answer = text(f"{self.name} out {self.turns}", output_tokens)
-        request = arrival(at, self._text, answer, converses=True, session=self.name)
-        self._text += turn("assistant", answer.decode()).encode()
+        request = arrival(at, self._text, answer, opening=_OPENING, session=self.name)
+        self._text += answered(_OPENING, answer.decode())
         return request
 
     @property

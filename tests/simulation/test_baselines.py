@@ -76,6 +76,17 @@ def test_oracle_foresees_what_happens() -> None:
     assert last.ended_at == pytest.approx(fate.times.ended_at)
 
 
+def test_oracle_knows_whose_turn_it_is_where_only_one_replica_has_room() -> None:
+    """Then it is told of what was sent without having been asked."""
+    arrivals = [lone(index * 0.1, str(index), 400, 30) for index in range(4)]
+    world = World(load_of(arrivals, 1), PolicyName.PREFIX_AWARE, 1, chooser=partial(Oracle, work_weight=0.0))
+    found = world.run()
+    oracle = world.chooser
+    assert isinstance(oracle, Oracle)
+    fates = oracle._fates["replica-0"]
+    assert [fates[str(number)].client.outcome for number in range(4)] == found.outcomes
+
+
 texts = st.lists(
     st.tuples(st.text("ab", min_size=1, max_size=12), st.sampled_from(OWNERS), st.booleans()), min_size=1, max_size=30
 )

@@ -4,7 +4,8 @@ from statistics import fmean
 
 import pytest
 
-from router.prefix_chain import chain_of, turn
+from router.prefix_chain import chain_of
+from router.prompt_text import answered
 from tests.simulation.bounds import capacity_rate, reuse_bounds
 from tests.simulation.cases import _CARD, CASES, load_of
 from tests.simulation.loads import Load, arrival, block_hashes, text
@@ -80,7 +81,7 @@ def test_next_turn_of_a_chat_begins_with_the_text_of_the_last() -> None:
         before = by_session.setdefault(each.session, [])
         if before:
             assert each.prompt.startswith(before[-1])
-        before.append(each.prompt + turn("assistant", each.answer.decode()).encode())
+        before.append(each.prompt + answered(each.opening, each.answer.decode()))
     assert max(map(len, by_session.values())) > 1
 
 
