@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from orchestrator.host.home import write_secret
+from orchestrator.sentences import Saying, say
 from orchestrator.store import Store
 from router.types import Credential, CredentialKind, Priority, Role
 
@@ -45,11 +46,16 @@ class Accounts:
         tenant: str = "",
         tenant_weight: float = 1.0,
         max_priority: Priority = Priority.NORMAL,
+        key_id: str = "",
     ) -> tuple[str, Credential]:
-        """Make a key and return it with its record. `secret` is given only for the admin key of a first start."""
+        """Make a key and return it with its record.
+
+        `secret` is given only for the admin key of a first start; `key_id` only where a key takes another's place,
+        with all that it owns.
+        """
         secret = secret or KEY_PREFIX + secrets.token_urlsafe(32)
         credential = Credential(
-            id=secrets.token_hex(6),
+            id=key_id or secrets.token_hex(6),
             name=name,
             role=role,
             kind=CredentialKind.KEY,
@@ -74,8 +80,8 @@ class Accounts:
     def _home_digest(self) -> str:
         return digest_of(self._admin_key.read_text().strip())
 
-    async def _replace_home_key(self) -> None:
-        secret, _ = await self.create_key("admin", Role.ADMIN)
+    async def _replace_home_key(self, key_id: str = "") -> None:
+        secret, _ = await self.create_key("admin", Role.ADMIN, key_id=key_id)
         write_secret(self._admin_key, secret)
 
     async def keys(self) -> list[Credential]:
@@ -86,7 +92,8 @@ class Accounts:
     async def revoke_key(self, id_or_name: str) -> None:
         """Revoke a key, by id or by a name that only one key has, and every session that it opened.
 
-        The home's own admin key is replaced in its file by a new one.
+        Its chats and templates go with it: nobody could read them again. The home's own admin key is replaced in its
+        file by a new one, which has the same id and so keeps them.
         """
         everything = await self._store.credentials()
         found = {digest: each for digest, each in everything.items() if each.kind is CredentialKind.KEY}
@@ -94,19 +101,26 @@ class Accounts:
             d for d, c in found.items() if c.name == id_or_name
         ]
         if not matches:
-            raise NotFoundError(f"There is no key {id_or_name!r}. `roundhouse key list` shows the keys.")
+            raise NotFoundError(say(Saying.NO_SUCH_KEY, key=id_or_name))
         if len(matches) > 1:
-            raise InvalidRequestError(f"{len(matches)} keys are named {id_or_name!r}. Revoke by id instead.")
+            raise InvalidRequestError(say(Saying.KEYS_OF_ONE_NAME, number=len(matches), key=id_or_name))
         (revoked,) = matches
-        if revoked == self._home_digest():
-            await self._replace_home_key()
-        sessions = [digest for digest, each in everything.items() if each.parent == found[revoked].id]
+        key_id, at_home = found[revoked].id, revoked == self._home_digest()
+        if at_home:
+            await self._replace_home_key(key_id)
+        sessions = [digest for digest, each in everything.items() if each.parent == key_id]
         await self._store.delete_credentials([revoked, *sessions])
+        if not at_home:
+            await self._store.delete_key_use(key_id)
+            await self._store.delete_chats_of(key_id)
 
     async def create_login_token(self, owner: Credential) -> str:
         """A one-time token that opens a session of `owner`, an admin's key or session."""
-        token = secrets.token_urlsafe(24)
-        await self._store.put_login_token(digest_of(token), owner.parent or owner.id, LOGIN_LINK_LIFETIME_S)
+        token, owner_id = secrets.token_urlsafe(24), owner.parent or owner.id
+        found = await self._store.credentials()
+        # By its digest: a link must not outlive its key, and the home's admin key leaves its id to the next one.
+        key = next((digest for digest, each in found.items() if each.id == owner_id), "")
+        await self._store.put_login_token(digest_of(token), key, LOGIN_LINK_LIFETIME_S)
         return token
 
     async def log_in(self, *, token: str | None, key: str | None) -> tuple[str, Credential]:
@@ -114,9 +128,9 @@ class Accounts:
 
         Raises AccessDeniedError (401) when neither holds.
         """
-        owner_id = await self._store.take_login_token(digest_of(token)) if token is not None else None
-        if owner_id is not None:
-            owner = next((each for each in await self.keys() if each.id == owner_id), None)
+        digest = await self._store.take_login_token(digest_of(token)) if token is not None else None
+        if digest is not None:
+            owner = await self._store.credential(digest)
             if owner is not None:
                 return await self._open_session("admin", Role.ADMIN, owner)
         if key is not None:
@@ -124,10 +138,8 @@ class Accounts:
             if credential is not None and credential.kind is CredentialKind.KEY:
                 return await self._open_session(credential.name, credential.role, credential)
         if token is not None:
-            raise AccessDeniedError(
-                "This login link was used already or has expired. `roundhouse login` makes a new one."
-            )
-        raise AccessDeniedError("This key is not valid. Check it, or ask an admin for a new one.")
+            raise AccessDeniedError(say(Saying.LOGIN_LINK_USED))
+        raise AccessDeniedError(say(Saying.KEY_INVALID))
 
     async def authenticate(self, secret: str) -> Credential | None:
         """The credential behind a key or session token, or None when there is none that still holds."""
@@ -138,9 +150,8 @@ class Accounts:
 
     async def still_holds(self, identity: Credential) -> bool:
         """Whether the key or session that was authenticated before is still valid."""
-        found = (await self._store.credentials()).values()
         expired = identity.expires_at is not None and identity.expires_at < time.time()
-        return not expired and any(each.id == identity.id for each in found)
+        return not expired and identity in (await self._store.credentials()).values()
 
     async def log_out(self, session_token: str) -> None:
         await self._store.delete_credentials([digest_of(session_token)])

@@ -5,20 +5,22 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.serve._private.common import DeploymentID
 from ray.serve.api import RunTarget
 from ray.serve.context import _get_global_client
 
-from orchestrator.reconcile import application_name, deployment_and_digest
+from orchestrator.application_names import name_of, parse_application
 from orchestrator.types import (
-    Action,
+    Need,
     ObservedApplication,
     ObservedNode,
-    ScaleApplication,
     StartApplication,
     StopApplication,
 )
-from replicas.deployment import SERVE_DEPLOYMENT, replica_application
+from replicas.deployment import replica_application
+
+_NODE = "node:"
+"""Before the address in the name of the resource that Ray gives each node; what asks for some of it runs there."""
+_ANY_SHARE = 0.001
 
 
 class RayCluster:
@@ -49,29 +51,26 @@ class RayCluster:
         return {name: _application(name, each) for name, each in details.items()}
 
     def nodes(self) -> tuple[ObservedNode, ...]:
-        free = ray._private.state.available_resources_per_node()
-        return tuple(_node(each, free.get(each["NodeID"], {})) for each in ray.nodes())
+        return tuple(_node(each) for each in ray.nodes())
 
-    def apply(self, action: Action) -> None:
+    def apply(self, action: StartApplication | StopApplication) -> None:
         """Tell Serve; it does the rest in its own time and the next observation shows how far it is."""
         match action:
-            case StartApplication(deployment=deployment, spec_digest=digest):
+            case StartApplication(deployment=deployment, node=node, gpus=gpus):
+                # What we assign Ray must not assign as well: a replica that sleeps would keep it.
+                need = Need(cpus=0.0) if gpus else deployment.need
                 application = replica_application(
                     deployment.name,
-                    num_replicas=deployment.replicas,
-                    num_cpus=deployment.cpus_per_replica,
-                    num_gpus=deployment.gpus_per_replica,
+                    num_cpus=need.cpus,
+                    num_gpus=need.gpus,
                     drain_deadline_s=deployment.drain_deadline_s,
+                    resources={f"{_NODE}{node}": _ANY_SHARE} if node else {},
+                    gpus=gpus,
                 )
-                name = application_name(deployment.name, digest)
-                target = RunTarget(application, name=name, route_prefix=None, external_scaler_enabled=True)
+                target = RunTarget(application, name=name_of(action), route_prefix=None)
                 serve.run_many(
                     [target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
                 )
-            case ScaleApplication(name=name, replicas=replicas):
-                deployment_id = DeploymentID(name=SERVE_DEPLOYMENT, app_name=name)
-                controller = _get_global_client()._controller
-                ray.get(controller.update_deployment_replicas.remote(deployment_id, replicas))
             case StopApplication(name=name):
                 serve.delete(name, _blocking=False)
 
@@ -79,18 +78,30 @@ class RayCluster:
 def _application(name: str, details: Mapping[str, Any]) -> ObservedApplication:
     shown = list(details["deployments"].values())
     messages = [details["message"], *(each["message"] for each in shown)]
-    deployment, digest = deployment_and_digest(name)
+    asked: Mapping[str, Any] = next((each["deployment_config"]["ray_actor_options"] for each in shown), {})
+    named = parse_application(name)
     return ObservedApplication(
         name=name,
-        deployment=deployment,
-        spec_digest=digest,
-        target_replicas=max((each["target_num_replicas"] or 0 for each in shown), default=0),
+        deployment=named.deployment,
+        spec_digest=named.spec_digest,
+        slot=named.slot,
+        node=named.node or _pinned_to(asked),
+        gpus=named.gpus,
+        need=named.need if named.gpus else _asked_of_ray(asked),
         status=str(details["status"].value if hasattr(details["status"], "value") else details["status"]),
         message=next((message for message in messages if message), ""),
     )
 
 
-def _node(details: Mapping[str, Any], free: Mapping[str, float]) -> ObservedNode:
+def _pinned_to(options: Mapping[str, Any]) -> str:
+    return next((each.removeprefix(_NODE) for each in options.get("resources") or {} if each.startswith(_NODE)), "")
+
+
+def _asked_of_ray(options: Mapping[str, Any]) -> Need:
+    return Need(cpus=options.get("num_cpus") or 0.0, gpus=options.get("num_gpus") or 0.0)
+
+
+def _node(details: Mapping[str, Any]) -> ObservedNode:
     total = details["Resources"]
     return ObservedNode(
         id=details["NodeID"],
@@ -99,8 +110,7 @@ def _node(details: Mapping[str, Any], free: Mapping[str, float]) -> ObservedNode
         alive=details["Alive"],
         head="node:__internal_head__" in total,
         cpus=total.get("CPU", 0.0),
-        cpus_free=free.get("CPU", 0.0),
         gpus=total.get("GPU", 0.0),
-        gpus_free=free.get("GPU", 0.0),
         memory_bytes=int(total.get("memory", 0)),
+        labels=details.get("Labels", {}),
     )

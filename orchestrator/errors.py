@@ -8,9 +8,12 @@ RoundhouseError
 ├── ModelRejectedError        the weights cannot be served
 ├── SwapFailedError           the old weights are still served
 ├── SourceUnavailableError    the place they come from cannot be reached
+├── ReplicaAwayError     503  a replica does not answer us
 ├── StoreUnavailableError 503
 └── HostError                 this machine cannot run it (port, lock, memory, a process that died)
 """
+
+from orchestrator.sentences import Sentence, quoted
 
 
 class RoundhouseError(Exception):
@@ -19,9 +22,11 @@ class RoundhouseError(Exception):
     status = 500
     code = "internal_error"
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str | Sentence, *, code: str | None = None) -> None:
+        """`message` as a sentence where pages say it in their own language."""
+        super().__init__(str(message))
+        self.message = str(message)
+        self.sentence = message if isinstance(message, Sentence) else quoted(message)
         if code is not None:
             self.code = code
 
@@ -45,7 +50,7 @@ class AccessDeniedError(RoundhouseError):
     status = 401
     code = "invalid_api_key"
 
-    def __init__(self, message: str, *, status: int = 401, code: str | None = None) -> None:
+    def __init__(self, message: str | Sentence, *, status: int = 401, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.status = status
 
@@ -62,6 +67,11 @@ class SwapFailedError(RoundhouseError):
 class SourceUnavailableError(RoundhouseError):
     status = 502
     code = "source_unavailable"
+
+
+class ReplicaAwayError(RoundhouseError):
+    status = 503
+    code = "replica_away"
 
 
 class StoreUnavailableError(RoundhouseError):

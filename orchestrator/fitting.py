@@ -5,23 +5,24 @@ from typing import Any
 
 from msgspec import structs
 
-from orchestrator.library.engine_memory import GIB
 from orchestrator.library.fit import GPU_MEMORY_SHARE, assess
 from orchestrator.library.fit_types import Accelerator, Fit, FitQuestion, Hardware
 from orchestrator.library.verification.facts import ModelFacts
-from replicas.host_types import HostRecord
+from orchestrator.sentences import Saying, Sentence, say
+from replicas.host_types import Gpu, HostRecord
 
 
 def hardware_of(hosts: Iterable[HostRecord], memory_bytes: int, free_bytes: int) -> Hardware:
     """What replicas could run on. `memory_bytes`, `free_bytes`: of the orchestrator's host, for those without a GPU."""
-    gpus = tuple(
-        Accelerator(
-            host=host.address, index=gpu.index, name=gpu.name, memory_bytes=gpu.memory_bytes, free_bytes=gpu.free_bytes
-        )
-        for host in hosts
-        for gpu in host.gpus
+    found = tuple(accelerator(host.address, gpu) for host in hosts for gpu in host.gpus)
+    return Hardware(accelerators=found, host_memory_bytes=memory_bytes, host_free_bytes=free_bytes)
+
+
+def accelerator(host: str, gpu: Gpu) -> Accelerator:
+    """A GPU as its host tells of it, as the estimate wants it."""
+    return Accelerator(
+        host=host, index=gpu.index, name=gpu.name, memory_bytes=gpu.memory_bytes, free_bytes=gpu.free_bytes
     )
-    return Hardware(accelerators=gpus, host_memory_bytes=memory_bytes, host_free_bytes=free_bytes)
 
 
 def question_of(gpus_per_replica: float, max_model_len: int | None, engine_args: Mapping[str, Any]) -> FitQuestion:
@@ -61,22 +62,17 @@ def hopeless(facts: ModelFacts, question: FitQuestion, hardware: Hardware) -> Fi
     return fit
 
 
-def too_large(weights_bytes: int, hardware: Hardware) -> str | None:
+def too_large(weights_bytes: int, hardware: Hardware) -> Sentence | None:
     """Why weights of which no more is known than their size can be served by no host here; None if they may be."""
     gpus: dict[str, int] = {}
     for gpu in hardware.accelerators:
         gpus[gpu.host] = gpus.get(gpu.host, 0) + gpu.memory_bytes
     if gpus:
-        needed, room, where = weights_bytes, int(max(gpus.values()) * GPU_MEMORY_SHARE), "the GPUs of one host have"
+        saying, needed, room = Saying.TOO_LARGE_FOR_GPUS, weights_bytes, int(max(gpus.values()) * GPU_MEMORY_SHARE)
     else:
         # The engine computes in float32 on a CPU: half-precision weights double in memory.
-        needed, room, where = 2 * weights_bytes, hardware.host_memory_bytes, "this machine has"
-    if needed <= room:
-        return None
-    return (
-        f"Its weights alone take {needed / GIB:.1f} GiB, and {where} {room / GIB:.1f} GiB. Take a smaller or more "
-        "strongly quantised model."
-    )
+        saying, needed, room = Saying.TOO_LARGE_FOR_HOST, 2 * weights_bytes, hardware.host_memory_bytes
+    return None if needed <= room else say(saying, needed_bytes=needed, room_bytes=room)
 
 
 def _beyond(facts: ModelFacts, question: FitQuestion) -> bool:

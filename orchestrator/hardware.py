@@ -4,8 +4,8 @@ import asyncio
 
 import psutil
 
-from orchestrator.fitting import hardware_of
-from orchestrator.library.fit_types import Accelerator, Hardware
+from orchestrator.fitting import accelerator, hardware_of
+from orchestrator.library.fit_types import Hardware
 from orchestrator.store import Store
 from replicas.devices import gpus
 
@@ -17,8 +17,5 @@ async def hardware_now(store: Store) -> Hardware:
     if hosts:
         return hardware_of(hosts, memory.total, memory.available)
     # Right after a start no host has told anything yet.
-    here = tuple(
-        Accelerator(host="", index=gpu.index, name=gpu.name, memory_bytes=gpu.memory_bytes, free_bytes=gpu.free_bytes)
-        for gpu in await asyncio.to_thread(gpus)
-    )
+    here = tuple(accelerator("", gpu) for gpu in await asyncio.to_thread(gpus))
     return Hardware(accelerators=here, host_memory_bytes=memory.total, host_free_bytes=memory.available)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
+from orchestrator.application_names import name_of
+from orchestrator.canary import with_canaries
 from orchestrator.errors import StoreUnavailableError
 from orchestrator.events import Changes
 from orchestrator.reconcile import plan
@@ -14,12 +16,17 @@ from orchestrator.status import catalog_entry, describe
 from orchestrator.store import Store
 from orchestrator.types import (
     Action,
+    CordonKind,
     Deployment,
     DeploymentStatus,
     DesiredState,
     ObservedApplication,
     ObservedNode,
     ObservedState,
+    SleepReplica,
+    StartApplication,
+    StopApplication,
+    WakeReplica,
 )
 from replicas.types import Endpoint, ReplicaState
 
@@ -35,7 +42,14 @@ class Cluster(Protocol):
     def connect(self) -> None: ...
     def applications(self) -> Mapping[str, ObservedApplication]: ...
     def nodes(self) -> tuple[ObservedNode, ...]: ...
-    def apply(self, action: Action) -> None: ...
+    def apply(self, action: StartApplication | StopApplication) -> None: ...
+
+
+class SleepOrders(Protocol):
+    """How replicas are told; False if one did not hear it."""
+
+    async def sleep(self, replica: Endpoint) -> bool: ...
+    async def wake(self, replica: Endpoint) -> bool: ...
 
 
 class ReconcileLoop:
@@ -48,15 +62,20 @@ class ReconcileLoop:
         self,
         store: Store,
         cluster: Cluster,
+        orders: SleepOrders,
         changes: Changes,
         tick_s: float,
         clock: Callable[[], float] = time.time,
+        *,
+        can_grow: bool = False,
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._orders = orders
         self._changes = changes
         self._tick_s = tick_s
         self._clock = clock
+        self._can_grow = can_grow
         self._wake = asyncio.Event()
         self._untold = asyncio.Event()
         self._telling = asyncio.Lock()
@@ -64,6 +83,8 @@ class ReconcileLoop:
         self._applications: Mapping[str, ObservedApplication] = {}
         self._nodes: tuple[ObservedNode, ...] = ()
         self._timed: set[str] = set()
+        self._asked_at: dict[str, float] = {}
+        """When applications were started, or their replicas woken, that were not ready yet."""
         self.observed = ObservedState()
         self.statuses: Mapping[str, DeploymentStatus] = {}
         self.ray_connected = False
@@ -132,21 +153,39 @@ class ReconcileLoop:
         if not self.ray_connected:
             await asyncio.to_thread(self._cluster.connect)
         self._applications, self._nodes = await asyncio.to_thread(self._observe_cluster)
-        deployments, observed = await self._tell()
+        desired, observed = await self._tell()
         # Only now: whoever reads it may rely on the nodes having been seen.
         self.ray_connected = True
-        actions = plan(DesiredState(deployments=deployments), observed, self._clock())
-        failed = [problem for action in actions if (problem := await self._apply(action))]
+        actions = plan(with_canaries(desired), observed, self._clock())
+        replicas = {each.application: each for each in observed.endpoints}
+        failed = [problem for action in actions if (problem := await self._apply(action, replicas))]
         self._report(" ".join(failed))
 
-    async def _apply(self, action: Action) -> str:
+    async def _apply(self, action: Action, replicas: Mapping[str, Endpoint]) -> str:
         """Apply one action. What Ray refuses of it is returned, and must not hold up the others."""
         _log.info("%s", _in_words(action))
         try:
-            await asyncio.to_thread(self._cluster.apply, action)
+            if isinstance(action, StartApplication | StopApplication):
+                await asyncio.to_thread(self._cluster.apply, action)
+            else:
+                await self._tell_replica(action, replicas[action.name])
         except Exception as error:  # noqa: BLE001 - Ray raises what it likes; the next tick sees what came of it
             return f"{_in_words(action)}: {error}"
+        if isinstance(action, StartApplication):
+            self._asked_at[name_of(action)] = self._clock()
         return ""
+
+    async def _tell_replica(self, action: SleepReplica | WakeReplica, replica: Endpoint) -> None:
+        if isinstance(action, SleepReplica):
+            heard = await self._orders.sleep(replica)
+        else:
+            self._asked_at.setdefault(action.name, self._clock())
+            heard = await self._orders.wake(replica)
+        if not heard:
+            # Serve can end it all the same, and a start does what it would have done.
+            stop = StopApplication(name=action.name, reason="it did not hear what it was told")
+            _log.warning("%s", _in_words(stop))
+            await asyncio.to_thread(self._cluster.apply, stop)
 
     def _observe_cluster(self) -> tuple[Mapping[str, ObservedApplication], tuple[ObservedNode, ...]]:
         return self._cluster.applications(), self._cluster.nodes()
@@ -164,36 +203,47 @@ class ReconcileLoop:
         )
 
     async def _measure_starts(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """Keep what a start took: it is the next start's time left, and the Retry-After of a cold model."""
+        """Keep what a start or a waking took: it is the next one's time left, and the Retry-After of a cold model."""
         for endpoint in endpoints:
             if endpoint.state is ReplicaState.READY and endpoint.replica_id not in self._timed:
                 self._timed.add(endpoint.replica_id)
-                if endpoint.epoch:
-                    continue  # it became ready by a swap, long after its start
-                seconds = max(0.1, endpoint.state_since - endpoint.started_at)
-                await self._store.put_start_time(endpoint.deployment, seconds)
-        self._timed &= {endpoint.replica_id for endpoint in endpoints}
+                asked_at = self._asked_at.pop(endpoint.application, None)
+                if not endpoint.epoch:
+                    seconds = max(0.1, endpoint.state_since - (asked_at or endpoint.started_at))
+                    await self._store.put_start_time(endpoint.deployment, seconds)
+                elif asked_at is not None:  # or it became ready by a swap, long after its start
+                    await self._store.put_wake_time(endpoint.deployment, max(0.1, endpoint.state_since - asked_at))
+        self._timed &= {each.replica_id for each in endpoints if each.state is not ReplicaState.ASLEEP}
 
-    async def _tell(self) -> tuple[Mapping[str, Deployment], ObservedState]:
+    async def _tell(self) -> tuple[DesiredState, ObservedState]:
         """Look at what is wanted and what is there, tell routers and pages, and return what was seen.
 
         Only one at a time, each with a look of its own: nothing older ever replaces what was told before.
         """
         async with self._telling:
-            deployments = await self._store.deployments()
-            observed = await self._observe(deployments)
-            await self._tell_of(deployments, observed)
-            return deployments, observed
+            desired = DesiredState(
+                deployments=await self._store.deployments(),
+                cordoned_nodes=await self._store.cordons(CordonKind.NODES),
+                drained_nodes=await self._store.cordons(CordonKind.DRAINED_NODES),
+                can_grow=self._can_grow,
+            )
+            observed = await self._observe(with_canaries(desired).deployments)
+            await self._tell_of(desired, observed)
+            return desired, observed
 
-    async def _tell_of(self, deployments: Mapping[str, Deployment], observed: ObservedState) -> None:
-        start_times = await self._store.start_times()
+    async def _tell_of(self, desired: DesiredState, observed: ObservedState) -> None:
+        times = await self._store.times()
         now = self._clock()
+        deployments = desired.deployments
         statuses = {
-            name: describe(deployment, observed, start_times.get(name), now) for name, deployment in deployments.items()
+            name: describe(deployment, desired, observed, times.next_s(deployment, observed), now)
+            for name, deployment in deployments.items()
         }
         models = await self._store.models()
+        by_hand = await self._store.cordons(CordonKind.REPLICAS)
+        cordoned = [each for each in observed.endpoints if each.replica_id in by_hand]
         wanted = {
-            name: catalog_entry(deployment, statuses[name], models.get(deployment.model))
+            name: catalog_entry(deployment, statuses[name], models.get(deployment.model), cordoned)
             for name, deployment in deployments.items()
         }
         current = await self._store.catalog()

@@ -11,6 +11,8 @@ import uvicorn
 from orchestrator.accounts import Accounts
 from orchestrator.api.app import create_app
 from orchestrator.api.context import Context
+from orchestrator.autoscaler import Autoscaler
+from orchestrator.charts import Charts
 from orchestrator.cluster import RayCluster
 from orchestrator.deployments import Deployments
 from orchestrator.errors import RoundhouseError
@@ -21,10 +23,14 @@ from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
+from orchestrator.recording import Recording
+from orchestrator.replica_logs import ReplicaLogs
 from orchestrator.replica_orders import HttpReplicaOrders
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 from orchestrator.swaps import Swaps
+from orchestrator.watching import Watch
+from replicas.ending import end
 
 _SWEEP_EVERY_S = 3600.0
 _TELL_UPLOADS_EVERY_S = 0.5
@@ -42,17 +48,31 @@ async def serve(settings: Settings) -> None:
         records = ModelRecords(store, changes)
         revisions = Revisions(home.library, records, uploads_changed=Paced(changes.notify, _TELL_UPLOADS_EVERY_S))
         imports = Imports(records, home.library / "imports", revisions, partial(hardware_now, store))
-        deployments = Deployments(store)
+        deployments = Deployments(store, can_grow=settings.cluster_grows)
         await deployments.renew()
-        loop = ReconcileLoop(store, cluster, changes, settings.tick_s)
         orders = HttpReplicaOrders()
-        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed, changes)
-        context = Context(
-            settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes, time.time()
+        loop = ReconcileLoop(store, cluster, orders, changes, settings.tick_s, can_grow=settings.cluster_grows)
+        autoscaler = Autoscaler(
+            store, deployments, lambda: loop.observed, loop.wake, changes, can_grow=settings.cluster_grows
         )
+        swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed, changes)
+        recording, logs = Recording(store), ReplicaLogs(store)
+        watch = Watch(store, loop, accounts, recording, changes)
+        context = Context(
+            settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes,
+            recording, Charts(recording.points), watch, orders, logs, time.time(),
+        )  # fmt: skip
         await revisions.start()
         await imports.resume()
-        parts = [_serve_http(context, settings.port), loop.run(), swaps.run(), _sweep(accounts, revisions)]
+        parts = [
+            _serve_http(context, settings.port),
+            loop.run(),
+            autoscaler.run(),
+            swaps.run(),
+            recording.run(),
+            watch.run(),
+            _sweep(accounts, revisions),
+        ]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             # A part that ends takes the process with it, which `up` then starts afresh: none may be missing unnoticed.
@@ -60,10 +80,9 @@ async def serve(settings: Settings) -> None:
             for task in ended:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             await orders.close()
+            await logs.close()
             await imports.stop()
             await revisions.stop()
             await asyncio.to_thread(cluster.disconnect)
@@ -78,6 +97,9 @@ async def _serve_http(context: Context, port: int) -> None:
         access_log=False,
         # Event streams never end by themselves; a stop must not wait for their listeners.
         timeout_graceful_shutdown=2,
+        # Longer than the router keeps an idle connection. Joining Ray can hold this process up for many seconds; the
+        # first thing it did then would be to close a connection on which a request has been waiting.
+        timeout_keep_alive=120,
     )
     await uvicorn.Server(config).serve()
 

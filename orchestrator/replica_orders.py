@@ -5,7 +5,7 @@ import logging
 import httpx
 import msgspec
 
-from replicas.types import END_PATH, PREPARE_SWAP_PATH, SWAP_PATH, Endpoint, SwapOrder
+from replicas.types import END_PATH, PREPARE_SWAP_PATH, SLEEP_PATH, SWAP_PATH, WAKE_PATH, Endpoint, SwapOrder
 
 _log = logging.getLogger("roundhouse.swap")
 _TIMEOUT_S = 5.0
@@ -29,7 +29,15 @@ class HttpReplicaOrders:
     async def end(self, replica: Endpoint) -> None:
         await self._tell(replica, END_PATH, b"")
 
-    async def _tell(self, replica: Endpoint, path: str, body: bytes) -> None:
+    async def sleep(self, replica: Endpoint) -> bool:
+        """Whether it was heard."""
+        return await self._tell(replica, SLEEP_PATH, b"")
+
+    async def wake(self, replica: Endpoint) -> bool:
+        """Whether it was heard."""
+        return await self._tell(replica, WAKE_PATH, b"")
+
+    async def _tell(self, replica: Endpoint, path: str, body: bytes) -> bool:
         host = f"[{replica.host}]" if ":" in replica.host else replica.host
         try:
             answer = await self._http.post(
@@ -40,3 +48,5 @@ class HttpReplicaOrders:
             answer.raise_for_status()
         except httpx.HTTPError as error:
             _log.warning("%s did not hear %s: %s", replica.replica_id, path, error)
+            return False
+        return True

@@ -17,3 +17,5 @@ class Settings(BaseSettings):
     node_address: str = "127.0.0.1"
     no_auth: bool = False
     tick_s: float = 1.0
+    cluster_grows: bool = False
+    """Ray gets more nodes when replicas wait for one (its autoscaler, KubeRay)."""

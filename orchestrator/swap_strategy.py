@@ -1,11 +1,15 @@
 """How weights can be changed, from what the two revisions consist of. PURE."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.types import Deployment, ObservedNode, SwapStrategy
+from orchestrator.placement import gpus_for, place, take
+from orchestrator.rooms import free_rooms
+from orchestrator.sentences import Saying, Sentence, say
+from orchestrator.swap_types import SwapStrategy
+from orchestrator.types import Deployment, DesiredState, ObservedState
 from replicas.weights.manifest import Manifest
 
 _IGNORED_NAMES = ("README", "LICENSE", "LICENCE", "NOTICE")
@@ -21,8 +25,8 @@ class Revised(Struct, frozen=True):
     """Of `config.json`."""
 
 
-def choose_strategy(before: Revised | None, after: Revised | None, *, spare: bool) -> tuple[SwapStrategy, str]:
-    """The strategy, and why, in words for an admin. None: nothing is known of that revision.
+def choose_strategy(before: Revised | None, after: Revised | None, *, spare: bool) -> tuple[SwapStrategy, Sentence]:
+    """The strategy, and why. None: nothing is known of that revision.
 
     In place means: other numbers in the same tensors. What an engine reads once at its start - the configuration, the
     tokenizer, the chat template, defaults of generation - must be the same. `spare`: all replicas have room a second
@@ -30,33 +34,47 @@ def choose_strategy(before: Revised | None, after: Revised | None, *, spare: boo
     """
     obstacle = why_not_in_place(before, after)
     if obstacle is None:
-        return SwapStrategy.IN_PLACE, "same architecture, tokenizer and chat template"
+        return SwapStrategy.IN_PLACE, say(Saying.SAME_BUT_NUMBERS)
     if spare:
-        return SwapStrategy.SURGE, f"{obstacle}, and there is room for new replicas beside the old ones"
-    return SwapStrategy.RESTART, f"{obstacle}, and there is no room for new replicas beside the old ones"
+        return SwapStrategy.SURGE, say(Saying.ROOM_BESIDE, why=obstacle)
+    return SwapStrategy.RESTART, say(Saying.NO_ROOM_BESIDE, why=obstacle)
 
 
-def why_not_in_place(before: Revised | None, after: Revised | None) -> str | None:
-    """The first thing that forbids it, in words."""
+def choose_for_canary(
+    before: Revised | None, after: Revised | None, *, replicas: int, spare: bool
+) -> tuple[SwapStrategy | None, Sentence]:
+    """The same where both revisions shall serve side by side for a while. No strategy: it cannot be, and why."""
+    if not replicas:
+        return None, say(Saying.NO_REPLICA)
+    obstacle = why_not_in_place(before, after)
+    if obstacle is None and replicas > 1:
+        return SwapStrategy.IN_PLACE, say(Saying.SAME_BUT_NUMBERS)
+    obstacle = obstacle or say(Saying.ONE_REPLICA)
+    if spare:
+        return SwapStrategy.SURGE, say(Saying.ROOM_BESIDE, why=obstacle)
+    return None, say(Saying.NO_ROOM_FOR_CANARY, why=obstacle)
+
+
+def why_not_in_place(before: Revised | None, after: Revised | None) -> Sentence | None:
+    """The first thing that forbids it."""
     if before is None or after is None:
-        return "the files of a revision are not in the library"
+        return say(Saying.FILES_UNKNOWN)
     setting = _first_difference(_settings(before), _settings(after))
     if setting is not None:
-        return f"config.json differs ({setting})"
+        return say(Saying.CONFIG_DIFFERS, setting=setting)
     file = _first_difference(_files(before), _files(after))
-    return None if file is None else f"{file} differs"
+    return None if file is None else say(Saying.FILE_DIFFERS, file=file)
 
 
-def has_spare(deployment: Deployment, nodes: Iterable[ObservedNode]) -> bool:
-    """Whether every replica could start once more without one having to end."""
-    room = sum(_times(deployment, node) for node in nodes if node.alive)
-    return room >= deployment.replicas
-
-
-def _times(deployment: Deployment, node: ObservedNode) -> int:
-    if deployment.gpus_per_replica:
-        return int(node.gpus_free / deployment.gpus_per_replica + 1e-9)
-    return int(node.cpus_free / max(1e-9, deployment.cpus_per_replica))
+def has_spare(deployment: Deployment, observed: ObservedState, closed: frozenset[str]) -> bool:
+    """Whether every replica could start once more without one having to end. `closed`: nodes that take nothing new."""
+    rooms = free_rooms(deployment, DesiredState(deployments={}, cordoned_nodes=closed), observed)
+    for _ in range(deployment.replicas):
+        room = place(deployment.need, tuple(rooms.values()), deployment.placement)
+        if room is None:
+            return False
+        rooms[room.address] = take(room, deployment.need, gpus_for(deployment.need, room) or ())
+    return True
 
 
 def _settings(revised: Revised) -> dict[str, Any]:

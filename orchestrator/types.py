@@ -10,17 +10,33 @@ from typing import Any
 from msgspec import Struct, field
 
 from orchestrator.library.verification.facts import ModelFacts
+from orchestrator.scaling.types import Override, ScalingDecision, ScalingMemory, ScalingSettings
+from orchestrator.sentences import Saying, Sentence, say
 from replicas.host_types import HostRecord
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, SimulationSettings
 from router.types import ExternalEngine, RoutingSettings
 
 MODELS_KEY = "roundhouse:models"
 DEPLOYMENTS_KEY = "roundhouse:deployments"
-SWAPS_KEY = "roundhouse:swaps"
-"""Hash: deployment name -> its last swaps, oldest first: the journal."""
 LOGIN_TOKEN_PREFIX = "roundhouse:login:"  # noqa: S105 - a key's name
-START_TIMES_KEY = "roundhouse:start-times"
-"""Hash: deployment name -> seconds that its last start took."""
+SCALING_KEY = "roundhouse:scaling"
+"""Hash: deployment name -> `ScalingLog`."""
+
+
+class CordonKind(StrEnum):
+    """What an admin has cordoned by hand."""
+
+    REPLICAS = "replicas"
+    """By id: they finish what they have and get nothing new."""
+    NODES = "nodes"
+    """By address: no new replica starts there."""
+    DRAINED_NODES = "drained-nodes"
+    """By address: replicas there start again elsewhere, then end."""
+
+
+def cordons_key(kind: CordonKind) -> str:
+    """Key of a set of names. Writer: the orchestrator."""
+    return f"roundhouse:cordons:{kind}"
 
 
 class ModelState(StrEnum):
@@ -33,7 +49,7 @@ class ModelState(StrEnum):
 class Progress(Struct, frozen=True, kw_only=True):
     """How far long work is. Amounts are bytes unless `unit` says otherwise; `total` 0 means not known."""
 
-    phase: str
+    phase: Sentence
     done: int = 0
     total: int = 0
     unit: str = "bytes"
@@ -51,7 +67,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     source: str
     """Where it came from: `upload`, `builtin:…`, `hf:ID@COMMIT`, `modelscope:ID@COMMIT`, `s3://…`, a path."""
     state: ModelState
-    reason: str = ""
+    reason: Sentence | None = None
     """Why it was rejected, and what to do."""
     author: str = ""
     notes: str = ""
@@ -93,7 +109,7 @@ class Model(Struct, frozen=True, kw_only=True):
     revisions: tuple[Revision, ...] = ()
     """Oldest first."""
     importing: Import | None = None
-    failure: str = ""
+    failure: Sentence | None = None
     """Why the last import ended without a revision, and what to do."""
 
     @property
@@ -114,12 +130,28 @@ class Model(Struct, frozen=True, kw_only=True):
         return ModelState.REJECTED if self.importing is None else ModelState.RECEIVING
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Sentence | None:
         """Why it is rejected, or why the last import of one that is ready came to nothing."""
         if self.failure or self.state is not ModelState.REJECTED:
             return self.failure
-        last = next((each.reason for each in reversed(self.revisions) if each.reason), "")
-        return last or "Its revision was removed. Push or import it again."
+        last = next((each.reason for each in reversed(self.revisions) if each.reason), None)
+        return last or say(Saying.REVISION_REMOVED)
+
+
+class Placement(StrEnum):
+    SPREAD = "spread"
+    """Over as many hosts as there are, so that the loss of one takes few replicas."""
+    PACK = "pack"
+    """On as few hosts as possible, so that whole GPUs and hosts stay free for what needs them."""
+
+
+class Need(Struct, frozen=True, kw_only=True):
+    """What one replica asks of its node. `gpus` below 1 is a share of one GPU, above 1 whole GPUs."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """That the node must carry."""
 
 
 class DeploymentWish(Struct, frozen=True, kw_only=True):
@@ -129,16 +161,41 @@ class DeploymentWish(Struct, frozen=True, kw_only=True):
     revision: str | None = None
     """Digest of one of its revisions; None: the one that the model stands for."""
     engine: EngineKind | None = EngineKind.VLLM
-    replicas: int = 1
+    replicas: int | None = None
+    """None: one, none where engines outside alone serve, or where the load decides as many as there were."""
+    scaling: ScalingSettings | None = None
+    """None: the number of replicas is what an admin says."""
     gpus_per_replica: float = 0.0
     max_model_len: int | None = None
     engine_args: dict[str, Any] = field(default_factory=dict)
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     drain_deadline_s: float = 60.0
+    placement: Placement = Placement.SPREAD
+    node_labels: dict[str, str] = field(default_factory=dict)
+    sleep_mode: bool = False
     routing: RoutingSettings = RoutingSettings()
     external: tuple[ExternalEngine, ...] = ()
     keep_keys_of: frozenset[str] = frozenset()
     """Names of engines outside that go on with the key stored before, provided that their URL is the same."""
+
+
+class Weights(Struct, frozen=True):
+    """A revision, and where it is."""
+
+    revision: str
+    path: str
+
+
+class DeployedCanary(Struct, frozen=True, kw_only=True):
+    """A revision on trial beside the one that a deployment serves."""
+
+    id: str = ""
+    """Of the swap that wants to know how it fares; empty while nobody does."""
+    weights: Weights
+    share: float
+    """Of the sessions that its replicas get; with 0 none, while others are ready."""
+    replicas: int = 0
+    """That it has of its own; 0: some of the deployment's hold it."""
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
@@ -156,13 +213,29 @@ class Deployment(Struct, frozen=True, kw_only=True):
     """Raised when replicas must be replaced to follow a change."""
     surge: bool = False
     """Replicas of the generation before stay until those of this one are ready."""
+    canary: DeployedCanary | None = None
     replicas: int = 1
+    """Wanted now. Writer: whoever deploys or scales; with `scaling` the autoscaler."""
+    scaling: ScalingSettings | None = None
+    """How their number follows the load; None: it does not."""
+    leaving: tuple[str, ...] = ()
+    """Applications that end first, should any have to: their room is wanted. Writer: the autoscaler."""
+    shortage: Sentence | None = None
+    """Why there are fewer than the load wants. Writer: the autoscaler."""
+    override: Override | None = None
+    """In the place of what the load says."""
     gpus_per_replica: float = 0.0
     cpus_per_replica: float = 1
     max_model_len: int | None = None
     engine_args: dict[str, Any] = field(default_factory=dict)
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     drain_deadline_s: float = 60.0
+    placement: Placement = Placement.SPREAD
+    """Of replicas that start from now on."""
+    node_labels: dict[str, str] = field(default_factory=dict)
+    """That a node must carry to take a replica."""
+    sleep_mode: bool = False
+    """Replicas that are not needed now sleep, where they can, in place of ending."""
     routing: RoutingSettings = RoutingSettings()
     """Routers follow it within a second; replicas know nothing of it."""
     external: tuple[ExternalEngine, ...] = ()
@@ -170,120 +243,50 @@ class Deployment(Struct, frozen=True, kw_only=True):
     created_at: float
     updated_at: float
 
-
-class SwapStrategy(StrEnum):
-    IN_PLACE = "in-place"
-    """Each replica reloads its weights, one after the other; requests wait or go to the others meanwhile."""
-    SURGE = "surge"
-    """New replicas start beside the old ones, which end once the new ones are ready."""
-    RESTART = "restart"
-    """Replicas end and start again with the new weights; requests wait."""
-
-
-class SwapStep(StrEnum):
-    QUEUED = "queued"
-    """Another swap of the deployment goes first."""
-    PREPARING = "preparing"
-    """The new files are fetched and read; nothing is cordoned."""
-    FIRST = "first"
-    """One replica swaps. Until it has proved the new weights, the old ones are what the deployment serves."""
-    ROLLING = "rolling"
-    """The new weights are proved and active; the other replicas follow."""
-    RESTARTING = "restarting"
-    """New replicas start, beside the old ones or in their place."""
-    UNDOING = "undoing"
-    """The new weights did not start; replicas start again with the old ones."""
-    DONE = "done"
-    FAILED = "failed"
-    """The old weights are active."""
-
-
-class Weights(Struct, frozen=True):
-    """A revision, and where it is."""
-
-    revision: str
-    path: str
-
-
-class Swap(Struct, frozen=True, kw_only=True):
-    """One change of a deployment's weights: an entry of the journal, written before each step is taken."""
-
-    id: str
-    deployment: str
-    before: Weights
-    after: Weights
-    strategy: SwapStrategy
-    why: str
-    """Why this strategy, in words for a person."""
-    asked: SwapStrategy | None = None
-    """The one that was asked for; None leaves it to what is possible."""
-    generation: int = 1
-    """Of the deployment before the swap."""
-    deadline_s: float = 60.0
-    """How long requests in flight may take to end in each replica."""
-    by: str = ""
-    """Name of the key that asked for it."""
-    step: SwapStep = SwapStep.PREPARING
-    detail: str = ""
-    """What is going on, in words for a person."""
-    reason: str = ""
-    """Why it failed, and what to do."""
-    replica: str = ""
-    """That is swapping now."""
-    missing_since: float | None = None
-    """Since when that one is not seen any more."""
-    started_at: float
-    step_since: float
-    ended_at: float | None = None
+    @property
+    def may_sleep(self) -> bool:
+        """Whether it may be without replicas, which start again when somebody asks."""
+        return self.scaling is not None and self.scaling.min_replicas == 0
 
     @property
-    def active(self) -> bool:
-        return self.ended_at is None
+    def need(self) -> Need:
+        """What one replica asks of its node."""
+        return Need(cpus=self.cpus_per_replica, gpus=self.gpus_per_replica, labels=self.node_labels)
 
 
-class PrepareReplica(Struct, frozen=True, tag=True):
-    """Have a replica fetch and read the new weights."""
+class KeyUse(Struct, frozen=True, kw_only=True):
+    """What a key has used so far, its sessions' share included. Writer: routers, field by field."""
 
-    replica_id: str
-
-
-class SwapReplica(Struct, frozen=True, tag=True):
-    """Have a replica serve the new weights."""
-
-    replica_id: str
-
-
-class EndReplica(Struct, frozen=True, tag=True):
-    """Have a replica end, so that it starts again with the weights that are active."""
-
-    replica_id: str
-
-
-class Activate(Struct, frozen=True, tag=True):
-    """Make weights those that the deployment serves and new replicas load."""
-
-    weights: Weights
-    generation: int
-    """Of the deployment from then on: with another one than before, replicas are replaced."""
-    surge: bool = False
-    """Those that run stay until the new ones are ready."""
-
-
-SwapAction = PrepareReplica | SwapReplica | EndReplica | Activate
+    requests: int = 0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    last_used_at: float | None = None
+    """Unix seconds, to a few seconds."""
 
 
 class DesiredState(Struct, frozen=True, kw_only=True):
     deployments: Mapping[str, Deployment]
+    cordoned_nodes: frozenset[str] = frozenset()
+    """Addresses of nodes that take no new replica."""
+    drained_nodes: frozenset[str] = frozenset()
+    """Addresses of nodes that shall have none at all."""
+    can_grow: bool = False
+    """Whether Ray gets more nodes when replicas wait for one."""
 
 
 class ObservedApplication(Struct, frozen=True, kw_only=True):
-    """One Ray Serve application, as `serve.status()` tells it."""
+    """One Ray Serve application, which holds one replica, as Serve tells it."""
 
     name: str
     deployment: str
     spec_digest: str
-    """Both read off the name."""
-    target_replicas: int
+    slot: int
+    """All three read off the name."""
+    node: str = ""
+    """Address of the node that its replica must run on; empty: whichever Ray finds."""
+    gpus: tuple[int, ...] = ()
+    """Which GPUs of its node are its own; empty where Ray assigns them, or it needs none."""
+    need: Need = Need()
     status: str
     """Serve's word: DEPLOYING, RUNNING, DEPLOY_FAILED, UNHEALTHY, DELETING."""
     message: str = ""
@@ -296,10 +299,9 @@ class ObservedNode(Struct, frozen=True, kw_only=True):
     alive: bool
     head: bool
     cpus: float
-    cpus_free: float
     gpus: float
-    gpus_free: float
     memory_bytes: int
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class ObservedState(Struct, frozen=True, kw_only=True):
@@ -312,27 +314,40 @@ class ObservedState(Struct, frozen=True, kw_only=True):
 
 
 class StartApplication(Struct, frozen=True, kw_only=True, tag=True):
-    """Create the Serve application of a deployment, or replace it by one of another spec."""
+    """Create the Serve application of one replica."""
 
     deployment: Deployment
     spec_digest: str
-    reason: str
-
-
-class ScaleApplication(Struct, frozen=True, kw_only=True, tag=True):
-    name: str
-    """Of the application, which names deployment and spec."""
-    replicas: int
+    slot: int
+    node: str = ""
+    """Address of the node that takes it; empty: whichever has or gets room."""
+    gpus: tuple[int, ...] = ()
+    """Which of its GPUs are the replica's own; empty where Ray assigns them, or it needs none."""
     reason: str
 
 
 class StopApplication(Struct, frozen=True, kw_only=True, tag=True):
     name: str
-    """Of the application, as in `ScaleApplication`."""
     reason: str
 
 
-Action = StartApplication | ScaleApplication | StopApplication
+class SleepReplica(Struct, frozen=True, kw_only=True, tag=True):
+    """Have a replica give its GPUs back and keep its weights in the host's memory."""
+
+    name: str
+    """Of its application."""
+    reason: str
+
+
+class WakeReplica(Struct, frozen=True, kw_only=True, tag=True):
+    """Have a replica that sleeps take its GPUs again."""
+
+    name: str
+    """Of its application."""
+    reason: str
+
+
+Action = StartApplication | StopApplication | SleepReplica | WakeReplica
 
 
 class DeploymentState(StrEnum):
@@ -342,15 +357,38 @@ class DeploymentState(StrEnum):
     """Some replicas are ready, fewer than wanted."""
     SWAPPING = "swapping"
     """No replica takes requests while weights are swapped: they wait."""
+    ASLEEP = "asleep"
+    """Without replicas; the next request starts one."""
     STOPPED = "stopped"
     FAILED = "failed"
+
+
+class ScalingRecord(Struct, frozen=True, kw_only=True):
+    """A decision of the autoscaler that changed something, or why."""
+
+    at: float
+    """Unix seconds."""
+    before: int
+    decision: ScalingDecision
+    granted: int
+    """Replicas that it gets, which is less than the decision's target where there is no room."""
+    shortage: Sentence | None = None
+    """Why it is less."""
+
+
+class ScalingLog(Struct, frozen=True, kw_only=True):
+    """What the autoscaler keeps of one deployment. Writer: the autoscaler."""
+
+    memory: ScalingMemory = ScalingMemory()
+    records: tuple[ScalingRecord, ...] = ()
+    """Oldest first."""
 
 
 class DeploymentStatus(Struct, frozen=True, kw_only=True):
     """A deployment in one word, with the reason and how many replicas stand behind it."""
 
     state: DeploymentState
-    reason: str
+    reason: Sentence
     ready_replicas: int
     starting_replicas: int
     eta_s: float | None = None

@@ -1,4 +1,4 @@
-"""Replicas, nodes and the system as a whole, as they are now."""
+"""The system as a whole, and how another machine joins it."""
 
 import shlex
 
@@ -6,25 +6,13 @@ from fastapi import APIRouter
 
 from orchestrator import __version__
 from orchestrator.api.context import Admin, ContextDep
-from orchestrator.api.node_schemas import NodeView
-from orchestrator.api.schemas import JoinView, ReplicaView, SystemView
+from orchestrator.api.schemas import JoinView, SystemView
 from orchestrator.host.home import Home
 from orchestrator.host.join import join_token
 from orchestrator.host.ray_node import is_loopback
-from orchestrator.views import node_views, replica_view
 from replicas.types import EngineKind
 
 router = APIRouter(tags=["cluster"], dependencies=[Admin])
-
-
-@router.get("/replicas")
-async def list_replicas(context: ContextDep) -> list[ReplicaView]:
-    return [replica_view(endpoint) for endpoint in await context.store.endpoints()]
-
-
-@router.get("/nodes")
-async def list_nodes(context: ContextDep) -> list[NodeView]:
-    return node_views(context.loop.observed)
 
 
 @router.get("/system")

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 
 from orchestrator.accounts import Accounts, csrf_matches
+from orchestrator.charts import Charts
 from orchestrator.deployments import Deployments
 from orchestrator.errors import AccessDeniedError
 from orchestrator.events import Changes
@@ -14,9 +15,13 @@ from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
+from orchestrator.recording import Recording
+from orchestrator.replica_logs import ReplicaLogs
+from orchestrator.replica_orders import HttpReplicaOrders
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 from orchestrator.swaps import Swaps
+from orchestrator.watching import Watch
 from router.types import Credential, CredentialKind, Role
 
 SESSION_COOKIE = "roundhouse_session"
@@ -39,7 +44,16 @@ class Context:
     swaps: Swaps
     loop: ReconcileLoop
     changes: Changes
+    recording: Recording
+    charts: Charts
+    watch: Watch
+    orders: HttpReplicaOrders
+    logs: ReplicaLogs
     started_at: float
+
+    async def still_holds(self, identity: Credential) -> bool:
+        """Whether who opened a stream may go on to read it: it outlives many requests, but not its key or session."""
+        return self.settings.no_auth or await self.accounts.still_holds(identity)
 
 
 def context_of(request: Request) -> Context:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path
 from orchestrator.api.body import NAME_PATTERN
 from orchestrator.api.context import Admin, ContextDep
 from orchestrator.api.fit import refuse_hopeless
-from orchestrator.api.schemas import DeploymentBody, DeploymentView, ExternalBody, ScaleBody
-from orchestrator.types import DeploymentWish
+from orchestrator.api.schemas import DeploymentBody, DeploymentView, ExternalBody
+from orchestrator.types import DeploymentWish, Placement
 from orchestrator.views import deployment_view
 from replicas.types import EngineKind, SimulationSettings
 from router.types import ExternalEngine, RoutingSettings
@@ -32,20 +32,13 @@ async def read_deployment(name: Name, context: ContextDep) -> DeploymentView:
 async def put_deployment(name: Name, body: DeploymentBody, context: ContextDep) -> DeploymentView:
     """Serve a model under `name`, or change how it is served."""
     has_gpus = any(node.gpus for node in context.loop.observed.nodes if node.alive)
-    wish = _wish(body, default_gpus=1.0 if has_gpus else 0.0)
+    wish = _wish(body, default_gpus=1.0 if has_gpus and body.engine == "vllm" else 0.0)
     if body.even_if_too_large:
         deployment = await context.deployments.put(name, wish)
     else:
         deployment = await context.deployments.put(name, wish, partial(refuse_hopeless, context))
     context.loop.wake()
     return deployment_view(deployment, {})
-
-
-@router.post("/{name}/scale")
-async def scale_deployment(name: Name, body: ScaleBody, context: ContextDep) -> DeploymentView:
-    deployment = await context.deployments.scale(name, body.replicas)
-    context.loop.wake()
-    return deployment_view(deployment, context.loop.statuses)
 
 
 @router.delete("/{name}", status_code=204)
@@ -57,19 +50,20 @@ async def delete_deployment(name: Name, context: ContextDep) -> None:
 
 def _wish(body: DeploymentBody, default_gpus: float) -> DeploymentWish:
     engine = None if body.engine == "external" else EngineKind(body.engine)
-    replicas = body.replicas
-    if replicas is None:
-        replicas = 0 if engine is None else 1
     return DeploymentWish(
         model=body.model,
         revision=body.revision,
         engine=engine,
-        replicas=replicas,
+        replicas=body.replicas,
+        scaling=body.scaling.settings() if body.scaling else None,
         gpus_per_replica=default_gpus if body.gpus_per_replica is None else body.gpus_per_replica,
         max_model_len=body.max_model_len,
         engine_args=body.engine_args,
         simulation=SimulationSettings(**body.simulation.model_dump()),
         drain_deadline_s=body.drain_deadline_s,
+        placement=Placement(body.placement),
+        node_labels=body.node_labels,
+        sleep_mode=body.sleep_mode,
         routing=RoutingSettings(**body.routing.model_dump()),
         external=tuple(_outside(each) for each in body.external),
         keep_keys_of=frozenset(each.name for each in body.external if each.key is None),

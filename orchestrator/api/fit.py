@@ -7,11 +7,13 @@ from msgspec import structs
 
 from orchestrator.api.context import Admin, Context, ContextDep
 from orchestrator.api.model_schemas import FitView
+from orchestrator.api.sentence_schemas import sentences
 from orchestrator.errors import ConflictError, NotFoundError
 from orchestrator.fitting import hopeless, question_of
 from orchestrator.hardware import hardware_now
 from orchestrator.library.fit import assess
 from orchestrator.library.fit_types import Fit, FitQuestion
+from orchestrator.sentences import Saying, say
 from orchestrator.types import Deployment, Revision
 
 router = APIRouter(tags=["models"], dependencies=[Admin])
@@ -32,7 +34,11 @@ async def estimate_fit(
     model = await context.records.get(name)
     found = model.standing if revision is None else model.find(revision)
     if found is None or found.facts is None:
-        raise NotFoundError(f"Model {name!r} has no ready revision {revision or ''}".rstrip() + ".")
+        raise NotFoundError(
+            say(Saying.NO_SUCH_REVISION, name=name, revision=revision)
+            if revision
+            else say(Saying.NO_READY_REVISION, name=name)
+        )
     hardware = await hardware_now(context.store)
     gpus = gpus_per_replica
     if gpus is None:
@@ -50,8 +56,9 @@ async def refuse_hopeless(context: Context, revision: Revision, wish: Deployment
     question = question_of(wish.gpus_per_replica, wish.max_model_len, wish.engine_args)
     fit = hopeless(revision.facts, question, await hardware_now(context.store))
     if fit is not None:
-        raise ConflictError(f"{fit.reason} To try it all the same, deploy it with --anyway.", code="does_not_fit")
+        raise ConflictError(say(Saying.DOES_NOT_FIT, why=fit.reason), code="does_not_fit")
 
 
 def fit_view(fit: Fit) -> FitView:
-    return FitView(**structs.asdict(fit) | {"assumptions": list(fit.assumptions)})
+    said = {"reason": str(fit.reason), "sentences": sentences(reason=fit.reason)}
+    return FitView(**structs.asdict(fit) | said | {"assumptions": list(fit.assumptions)})

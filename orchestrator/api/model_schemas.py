@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from orchestrator.api.body import NAME_PATTERN, Body
+from orchestrator.api.sentence_schemas import Sentences
 
 ModelStateName = Literal["receiving", "verifying", "ready", "rejected"]
 UploadStateName = Literal["receiving", "complete", "expired"]
@@ -12,6 +13,7 @@ UploadStateName = Literal["receiving", "complete", "expired"]
 
 class ProgressView(BaseModel):
     phase: str
+    sentences: Sentences
     done: int
     total: int
     unit: str
@@ -22,6 +24,7 @@ class RevisionView(BaseModel):
     digest: str
     state: ModelStateName
     reason: str
+    sentences: Sentences
     source: str
     author: str
     notes: str
@@ -57,6 +60,7 @@ class FitView(BaseModel):
 
     fits: bool = Field(description="Whether the engine would start now")
     reason: str
+    sentences: Sentences
     weights_bytes: int
     activation_bytes: int
     engine_bytes: int
@@ -88,6 +92,7 @@ class ModelView(BaseModel):
     source: str
     state: ModelStateName
     reason: str
+    sentences: Sentences
     revision: str
     size_bytes: int
     architecture: str

@@ -9,6 +9,7 @@ from msgspec import structs
 from orchestrator.api.context import Admin, ContextDep, Identity
 from orchestrator.api.model_schemas import ModelChange, ModelImport, ModelView
 from orchestrator.errors import ConflictError
+from orchestrator.sentences import Saying, say
 from orchestrator.types import Import, Model, Progress
 from orchestrator.views import model_view
 
@@ -32,7 +33,7 @@ async def import_model(body: ModelImport, context: ContextDep, identity: Identit
         notes=body.notes,
         link=body.link,
         even_if_too_large=body.even_if_too_large,
-        progress=Progress(phase="looking for the weights", started_at=now),
+        progress=Progress(phase=say(Saying.FINDING_WEIGHTS), started_at=now),
     )
     model = await context.imports.start(
         wanted, body.name, description=body.description, only_if_missing=body.only_if_missing
@@ -70,7 +71,7 @@ async def cancel_import(name: str, context: ContextDep) -> None:
 async def delete_model(name: str, context: ContextDep) -> None:
     using = [each.name for each in (await context.store.deployments()).values() if each.model == name]
     if using:
-        raise ConflictError(f"Model {name!r} is deployed as {', '.join(using)}. Undeploy it first.")
+        raise ConflictError(say(Saying.MODEL_IS_DEPLOYED, name=name, deployments=", ".join(using)))
     await context.records.get(name)
     await context.imports.cancel(name)
     await context.records.delete(name)

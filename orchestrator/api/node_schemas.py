@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from orchestrator.api.body import Body
 
 
 class GpuView(BaseModel):
@@ -11,6 +13,10 @@ class GpuView(BaseModel):
     memory_bytes: int
     free_bytes: int
     driver: str
+    usage: float | None
+    """Share of the time just past in which it computed, 0 to 1; None where the driver does not tell."""
+    slices: list[str]
+    """Parts that it is divided into, in the driver's words."""
 
 
 class FetchView(BaseModel):
@@ -51,6 +57,10 @@ class NodeView(BaseModel):
     hostname: str
     alive: bool
     head: bool
+    cordoned: bool
+    drained: bool = Field(description="Its replicas move elsewhere, and none starts there")
+    labels: dict[str, str]
+    """By hand: no new replica starts there."""
     cpus: float
     cpus_free: float
     gpus: float
@@ -61,9 +71,7 @@ class NodeView(BaseModel):
     """None while the node's process for weights does not report."""
 
 
-class PrefetchBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class PrefetchBody(Body):
     nodes: list[str] | None = Field(default=None, min_length=1)
     """Addresses; left out: every node."""
 

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from orchestrator.api.context import Admin, ContextDep
 from orchestrator.api.node_schemas import PrefetchBody, PrefetchView
 from orchestrator.errors import ConflictError, NotFoundError
+from orchestrator.sentences import Saying, say
 from orchestrator.types import ModelState
 from orchestrator.weights_hosts import WeightsHosts
 from replicas.host_types import FetchLine, FetchProgress, FetchRefused
@@ -19,7 +20,7 @@ async def prefetch_revision(
     """Have nodes fetch what they lack of a revision; `GET /nodes` and its events show how far they are."""
     revision = (await context.records.get(name)).find(digest)
     if revision is None:
-        raise NotFoundError(f"Model {name!r} has no revision {digest}.")
+        raise NotFoundError(say(Saying.REVISION_UNKNOWN, name=name, revision=digest))
     if revision.state is not ModelState.READY:
         raise ConflictError(f"{digest} is not ready: there is nothing to fetch yet.")
     nodes = body.nodes if body else None

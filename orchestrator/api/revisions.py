@@ -1,7 +1,10 @@
-"""Uploaded revisions, and what they leave on the disk."""
+"""Revisions of a model: uploaded, compared, removed; and what they leave on the disk."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
+from fastapi import APIRouter, Query
+
+from orchestrator.api.comparison_schemas import ComparisonView, comparison_view
 from orchestrator.api.context import Admin, Context, ContextDep, admin_of
 from orchestrator.api.model_schemas import GcView
 from orchestrator.library.uploads.routes import create_router
@@ -15,6 +18,18 @@ def _uploads_of(context: ContextDep) -> Uploads:
 
 
 uploads_router = create_router(_uploads_of, admin_of)
+
+
+@router.get("/models/{name}/revisions/{digest}/changes")
+async def compare_revisions(
+    name: str,
+    digest: str,
+    context: ContextDep,
+    since: Annotated[str | None, Query(description="Digest; left out: the revision that came before it")] = None,
+) -> ComparisonView:
+    """What is different in a revision: settings, texts, other files, weights."""
+    before, found = await context.revisions.compare(name, digest, since)
+    return comparison_view(before, digest, found)
 
 
 @router.delete("/models/{name}/revisions/{digest}", status_code=204)

@@ -4,18 +4,23 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
+from orchestrator.api.alias_schemas import AliasView
 from orchestrator.api.body import Body
 from orchestrator.api.model_schemas import ModelView, UploadSummary
 from orchestrator.api.node_schemas import NodeView
+from orchestrator.api.problem_schemas import ProblemView
+from orchestrator.api.scaling_schemas import OverrideView, Scaling
+from orchestrator.api.sentence_schemas import Sentences, SentenceView
 from orchestrator.api.swap_schemas import SwapView
 from orchestrator.external import ENGINE_NAME_PATTERN, normal_url
 from router.types import ExternalEngine, PolicyName, RoutingSettings
 
-DeploymentStateName = Literal["starting", "ready", "degraded", "swapping", "stopped", "failed"]
+DeploymentStateName = Literal["starting", "ready", "degraded", "swapping", "asleep", "stopped", "failed"]
 ReplicaStateName = Literal["starting", "ready", "cordoned", "draining", "asleep"]
 ModelStatusName = Literal["starting", "ready", "asleep", "swapping", "stopped", "failed"]
 EngineName = Literal["vllm", "simulated"]
 ServedByName = Literal["vllm", "simulated", "external"]
+PlacementName = Literal["spread", "pack"]
 RoleName = Literal["admin", "user"]
 PriorityName = Literal["low", "normal", "high"]
 
@@ -26,6 +31,8 @@ class SimulationBody(Body):
     inter_token_s: float = Field(default=0.02, ge=0, le=60)
     inter_token_per_running_s: float = Field(default=0.0005, ge=0, le=60)
     swap_s: float = Field(default=0, ge=0, le=600)
+    wake_s: float = Field(default=0, ge=0, le=600)
+    weights_bytes: int = Field(default=0, ge=0, description="Host memory that a replica takes while it sleeps")
     kv_capacity_tokens: int = Field(default=65536, gt=0)
     block_tokens: int = Field(default=16, gt=0)
     max_running: int = Field(default=64, gt=0)
@@ -111,14 +118,27 @@ class DeploymentBody(Body):
     model: str | None = Field(default=None, description="Name in the library; for vLLM alone")
     revision: str | None = Field(default=None, description="Digest of one of its revisions; None: the newest")
     engine: ServedByName = Field(default="vllm", description="`external`: no replicas, engines outside alone serve it")
-    replicas: int | None = Field(default=None, ge=0, le=1024, description="None: 1, or 0 for engine `external`")
+    replicas: int | None = Field(
+        default=None, ge=0, le=1024, description="None: 1, 0 for engine `external`, or with `scaling` as many as before"
+    )
+    scaling: Scaling | None = Field(default=None, description="None: the number of replicas is fixed")
     gpus_per_replica: float | None = Field(
-        default=None, ge=0, description="None: 1 where the cluster has GPUs, else 0 (the CPU)"
+        default=None, ge=0, description="None: 1 for vLLM where the cluster has GPUs, else 0 (the CPU)"
     )
     max_model_len: int | None = Field(default=None, ge=16)
     engine_args: dict[str, Any] = Field(default_factory=dict)
     simulation: SimulationBody = SimulationBody()
     drain_deadline_s: float = Field(default=60, ge=0, le=3600)
+    placement: PlacementName = Field(
+        default="spread", description="New replicas on as many hosts as there are, or on as few as possible"
+    )
+    node_labels: dict[str, str] = Field(
+        default_factory=dict, max_length=20, description="That a node must carry to take a replica"
+    )
+    sleep_mode: bool = Field(
+        default=False,
+        description="Replicas that are not needed now keep their weights in the host's memory and give their GPUs up",
+    )
     routing: Routing = Routing()
     external: list[ExternalBody] = Field(default_factory=list, max_length=16)
     even_if_too_large: bool = Field(default=False, description="Try also what cannot fit by the estimate")
@@ -146,22 +166,26 @@ class DeploymentView(BaseModel):
     revision: str
     state: DeploymentStateName
     reason: str
+    sentences: Sentences
     eta_s: float | None
     replicas: int
+    scaling: Scaling | None
+    override: OverrideView | None
     ready_replicas: int
     starting_replicas: int
     gpus_per_replica: float
-    max_model_len: int | None
+    max_model_len: int | None = Field(description="As its replicas say")
+    asked_max_model_len: int | None = Field(description="None leaves it to the engine")
     engine_args: dict[str, Any]
+    simulation: SimulationBody
     drain_deadline_s: float
+    placement: PlacementName
+    node_labels: dict[str, str]
+    sleep_mode: bool
     routing: Routing
     external: list[ExternalView]
     created_at: float
     updated_at: float
-
-
-class ScaleBody(Body):
-    replicas: int = Field(ge=0, le=1024)
 
 
 class ReplicaView(BaseModel):
@@ -172,6 +196,7 @@ class ReplicaView(BaseModel):
     engine: EngineName
     state: ReplicaStateName
     detail: str
+    sentences: Sentences
     address: str
     node_id: str
     gpus: list[str]
@@ -179,7 +204,12 @@ class ReplicaView(BaseModel):
     running: int
     waiting: int
     kv_usage: float
+    max_running: int | None
+    """Requests that its engine decodes at once; more wait inside it."""
+    kv_capacity_tokens: int | None
     generation_tokens_total: int
+    cordoned: bool
+    """By hand: it gets nothing new until it is uncordoned."""
     started_at: float
     state_since: float
 
@@ -223,6 +253,11 @@ class KeyView(BaseModel):
     tenant: str
     weight: float
     max_priority: PriorityName
+    requests: int
+    """So far, as the two below; routers add to them every few seconds."""
+    prompt_tokens: int
+    generated_tokens: int
+    last_used_at: float | None
 
 
 class KeyCreated(KeyView):
@@ -251,8 +286,10 @@ class CatalogView(BaseModel):
     name: str
     status: ModelStatusName
     detail: str
+    sentences: Sentences
     max_model_len: int | None
     simulated: bool
+    images: bool = Field(description="It takes pictures beside text")
     revision: str
     retry_after_s: int
 
@@ -284,8 +321,10 @@ class EventSnapshot(BaseModel):
     uploads: list[UploadSummary] | None = None
     deployments: list[DeploymentView] | None = None
     swaps: list[SwapView] | None = None
+    aliases: list[AliasView] | None = None
     replicas: list[ReplicaView] | None = None
     nodes: list[NodeView] | None = None
+    problems: list[ProblemView] | None = None
 
 
 class ErrorDetail(BaseModel):
@@ -293,6 +332,7 @@ class ErrorDetail(BaseModel):
     type: str
     param: str | None
     code: str | None
+    sentence: SentenceView | None
 
 
 class ErrorView(BaseModel):

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from orchestrator.api.context import Admin, ContextDep, Identity
 from orchestrator.api.deployments import Name
 from orchestrator.api.swap_schemas import SwapBody, SwapView
-from orchestrator.types import SwapStrategy
+from orchestrator.swap_types import CanaryTerms, SwapStrategy
 from orchestrator.views import swap_view
 
 router = APIRouter(prefix="/deployments/{name}", tags=["swaps"], dependencies=[Admin])
@@ -19,6 +19,7 @@ async def start_swap(name: Name, body: SwapBody, context: ContextDep, identity: 
         body.revision,
         strategy=SwapStrategy(body.strategy) if body.strategy else None,
         deadline_s=body.deadline_s,
+        canary=CanaryTerms(**body.canary.model_dump()) if body.canary else None,
         queue=body.queue,
         by=identity.name,
     )
@@ -27,7 +28,7 @@ async def start_swap(name: Name, body: SwapBody, context: ContextDep, identity: 
 
 @router.post("/rollback", status_code=202)
 async def roll_back(name: Name, context: ContextDep, identity: Identity) -> SwapView:
-    """Swap back to what was served before; a swap that still prepares is cancelled."""
+    """Swap back to what was served before; a swap that still prepares is cancelled, a canary goes back."""
     return swap_view(await context.swaps.rollback(name, by=identity.name))
 
 

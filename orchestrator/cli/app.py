@@ -3,7 +3,21 @@
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import chat, deploy, key, model, node, prefetch, run, status, swap
+from orchestrator.cli import (
+    alias,
+    chat,
+    comparison,
+    deploy,
+    key,
+    model,
+    node,
+    prefetch,
+    run,
+    scaling,
+    search,
+    status,
+    swap,
+)
 
 app = typer.Typer(
     help="Serve models on your own GPUs: one endpoint, many replicas, weights swapped under traffic.",
@@ -20,13 +34,17 @@ app.command()(run.login)
 app.command()(node.join)
 app.command()(deploy.deploy)
 app.command()(deploy.undeploy)
-app.command()(deploy.scale)
+app.command()(scaling.scale)
+app.command("scaling")(scaling.show_scaling)
 app.command()(swap.swap)
 app.command()(swap.rollback)
 app.command("swaps")(swap.list_swaps)
 app.command()(chat.chat)
+model.app.command("search")(search.search_hub)
+model.app.command("diff")(comparison.diff_model)
 model.app.command("prefetch")(prefetch.prefetch_model)
 app.add_typer(model.app, name="model")
+app.add_typer(alias.app, name="alias")
 app.add_typer(key.app, name="key")
 app.add_typer(node.app, name="node")
 

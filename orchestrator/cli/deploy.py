@@ -1,4 +1,4 @@
-"""`deploy`, `undeploy`, `scale`."""
+"""`deploy`, `undeploy`."""
 
 import dataclasses
 import json
@@ -13,6 +13,7 @@ from orchestrator.cli.model import follow_import
 from orchestrator.cli.options import takes_option_groups
 from orchestrator.cli.output import connect, console, path_of
 from orchestrator.cli.routing_options import ExternalOptions, RoutingOptions
+from orchestrator.cli.scaling_options import PlacementOptions, ScalingOptions
 from orchestrator.client import AdminClient
 from orchestrator.errors import HostError, InvalidRequestError, ModelRejectedError
 from orchestrator.library.sources import parse_source
@@ -24,7 +25,9 @@ _ANSWERED_WITHIN_S = 15.0
 class EngineOptions:
     """What replicas of our own are; fields are named as in the API."""
 
-    replicas: Annotated[int | None, typer.Option(min=0, help="Number of replicas; 1 without it.")] = None
+    replicas: Annotated[
+        int | None, typer.Option(min=0, help="Number of replicas; 1 without it, or where the load decides as before.")
+    ] = None
     gpus_per_replica: Annotated[
         float | None, typer.Option("--gpus", min=0, help="GPUs per replica; 0 serves on the CPU.")
     ] = None
@@ -40,6 +43,13 @@ class EngineOptions:
     even_if_too_large: Annotated[bool, typer.Option("--anyway", help="Try also what cannot fit by the estimate.")] = (
         False
     )
+    sleep_mode: Annotated[
+        bool,
+        typer.Option(
+            "--sleep-mode/--no-sleep-mode",
+            help="Let replicas that are not needed sleep: weights in the host's memory, GPUs free, awake in seconds.",
+        ),
+    ] = False
     drain_deadline_s: Annotated[
         float, typer.Option("--drain-deadline", min=0, help="Seconds that requests may take to end on a stop.")
     ] = 60
@@ -62,11 +72,14 @@ def deploy(
     wait: Annotated[bool, typer.Option(help="Return when it can be used.")] = True,
     *,
     own: EngineOptions,
+    scaling: ScalingOptions,
+    placement: PlacementOptions,
     routing: RoutingOptions,
     outside: ExternalOptions,
 ) -> None:
     """Serve a model under a public name. What is left out has its default, also where a deployment is changed."""
-    body = own.body() | {"routing": routing.body(), "external": outside.body()}
+    body = own.body() | placement.body()
+    body |= {"scaling": scaling.body(), "routing": routing.body(), "external": outside.body()}
     with connect() as api:
         alone = body["engine"] == "vllm" and body["external"] and not _is_ours(api, model)
         if alone:
@@ -156,10 +169,3 @@ def undeploy(
                 raise HostError(f"{name} still drains. `roundhouse status` shows its replicas.")
             time.sleep(0.2)
     console.print(f"{name} is not served any more.")
-
-
-def scale(name: str, replicas: Annotated[int, typer.Argument(min=0)]) -> None:
-    """Set the number of replicas."""
-    with connect() as api:
-        api.post(path_of("deployments", name, "scale"), {"replicas": replicas})
-    console.print(f"{name}: {replicas} replicas wanted.")

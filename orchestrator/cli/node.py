@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from orchestrator.cli.output import AsJson, connect, console, show, size, state
+from orchestrator.cli.node_labels import NodeLabels, labels_of
+from orchestrator.cli.output import AsJson, connect, console, path_of, show, size, state
 from orchestrator.errors import HostError, InvalidRequestError
 from orchestrator.host import processes, ray_node, router_process, weights_process
 from orchestrator.host.home import Home, free_ports, require_own_address, write_secret
@@ -31,15 +32,22 @@ def list_nodes(as_json: AsJson = False) -> None:
         [
             ("address", lambda row: row["address"] + (" (head)" if row["head"] else "")),
             ("host", lambda row: row["hostname"]),
-            ("state", lambda row: state("alive" if row["alive"] else "gone")),
+            ("state", lambda row: state(_state(row))),
             ("CPUs free#", lambda row: f"{row['cpus_free']:g}/{row['cpus']:g}"),
             ("GPUs free#", lambda row: f"{row['gpus_free']:g}/{row['gpus']:g}"),
             ("memory size", lambda row: size(row["memory_bytes"])),
             ("weights", _weights),
+            ("labels", lambda row: " ".join(f"{name}={value}" for name, value in sorted(row["labels"].items()))),
         ],
         as_json,
         "Ray has no nodes yet.",
     )
+
+
+def _state(row: dict[str, Any]) -> str:
+    if not row["alive"]:
+        return "gone"
+    return "drained" if row["drained"] else "cordoned" if row["cordoned"] else "alive"
 
 
 def _weights(row: dict[str, Any]) -> str:
@@ -56,6 +64,30 @@ def _weights(row: dict[str, Any]) -> str:
         for each in weights["fetches"]
     ]
     return "; ".join(words)
+
+
+@app.command("cordon")
+def cordon(address: Annotated[str, typer.Argument(help="As `node list` shows it.")]) -> None:
+    """Start no new replica on a machine; those that run stay."""
+    _order(address, "cordon", "takes no new replica")
+
+
+@app.command("drain")
+def drain(address: Annotated[str, typer.Argument(help="As `node list` shows it.")]) -> None:
+    """Empty a machine: each replica ends once another one, where there is room, has taken its place."""
+    _order(address, "drain", "is being emptied; `roundhouse status` shows its replicas")
+
+
+@app.command("uncordon")
+def uncordon(address: Annotated[str, typer.Argument(help="As `node list` shows it.")]) -> None:
+    """Let a machine take replicas again, whether it was cordoned or drained."""
+    _order(address, "uncordon", "takes replicas again")
+
+
+def _order(address: str, order: str, outcome: str) -> None:
+    with connect() as api:
+        api.post(path_of("nodes", address, order))
+    console.print(f"{address} {outcome}.")
 
 
 @app.command("join-command")
@@ -81,6 +113,7 @@ def join(
         str | None, typer.Option(help="Address at which the others reach this machine; found by itself if left out.")
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=0, help="CPUs offered to replicas.")] = None,
+    label: NodeLabels = None,
     cache_size: Annotated[
         str | None,
         typer.Option(help="Disk for weights, as 200GiB; left out: all but a twentieth of it.", parser=_size),
@@ -111,7 +144,8 @@ def join(
         wanted = RouterOptions(host=host, port=port, ops_host=ops_host, ops_port=ops_port, workers=workers)
         router_process.require_free_ports(wanted)
     weights = weights_process.cache_child(home, store_url=parsed.store_url, address=address, cache_size=cache_size)
-    asyncio.run(_join(home, parsed, address, os.cpu_count() or 1 if cpus is None else cpus, weights, wanted))
+    offered = os.cpu_count() or 1 if cpus is None else cpus
+    asyncio.run(_join(home, parsed, address, offered, labels_of(label or []), weights, wanted))
 
 
 def _address_towards(host: str, port: int) -> str:
@@ -146,6 +180,7 @@ async def _join(
     token: JoinToken,
     node_address: str,
     cpus: int,
+    labels: Mapping[str, str],
     weights: processes.Child,
     wanted_router: RouterOptions | None,
 ) -> None:
@@ -154,7 +189,7 @@ async def _join(
     (agent_port,) = free_ports(node_address, 1)
     ray = processes.Child(
         "ray",
-        ray_node.join_command(home, token.ray_address, node_address, cpus, agent_port),
+        ray_node.join_command(home, token.ray_address, node_address, cpus, labels, agent_port),
         ray_node.environment(home, token_path, node_address),
         home.logs / "ray.log",
         death_signal=signal.SIGKILL,

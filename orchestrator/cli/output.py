@@ -81,6 +81,7 @@ def state(word: str) -> Text:
         "starting": "yellow", "receiving": "yellow", "verifying": "yellow", "degraded": "yellow",
         "draining": "yellow", "cordoned": "yellow", "failed": "red", "rejected": "red", "swapping": "yellow",
         "done": "green", "queued": "yellow", "preparing": "yellow", "first": "yellow", "rolling": "yellow",
+        "canary": "yellow", "returning": "yellow",
         "restarting": "yellow", "undoing": "yellow",
     }.get(word, "dim")  # fmt: skip
     return Text.assemble(("●", colour), f" {word}")
@@ -89,6 +90,15 @@ def state(word: str) -> Text:
 def path_of(collection: str, name: str, *more: str) -> str:
     """Path of one resource; whatever stands in `name` stays one segment."""
     return "/".join(["", collection, quote(name, safe=""), *more])
+
+
+def whole_digest(model: dict[str, Any], beginning: str) -> str:
+    """The revision of `model` that is meant, by as much of its digest as tells it from the others. What is not found
+    is left for the server to say."""
+    digits = beginning.removeprefix("sha256:")
+    known = [each["digest"] for each in model["revisions"]]
+    found = [digest for digest in known if digest.removeprefix("sha256:").startswith(digits)]
+    return str(found[0]) if len(found) == 1 else beginning
 
 
 def age(at: float) -> str:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from orchestrator.cli.node_labels import NodeLabels, labels_of
 from orchestrator.cli.output import AsJson, connect, console, show
 from orchestrator.errors import HostError, InvalidRequestError, RoundhouseError
 from orchestrator.host import checks, processes
@@ -43,6 +44,7 @@ def up(
     node_address: Annotated[
         str, typer.Option(help="Address at which other machines of the cluster reach this one.")
     ] = "127.0.0.1",
+    label: NodeLabels = None,
     model: Annotated[
         str | None, typer.Option(help="A model folder, or an id: OWNER/NAME, hf:OWNER/NAME, modelscope:OWNER/NAME.")
     ] = None,
@@ -74,6 +76,7 @@ def up(
         ops_port=ops_port,
         workers=workers,
         node_address=node_address,
+        labels=labels_of(label or []),
         model=model,
         name=name,
         simulated=engine == "simulated",

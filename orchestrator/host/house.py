@@ -113,7 +113,9 @@ class House:
         return Child("store", argv, ray_node.child_environment(self._home), self._home.logs / "store.log")
 
     def _ray(self) -> Child:
-        argv = ray_node.head_command(self._home, self._ports, self._options.node_address, os.cpu_count() or 1)
+        argv = ray_node.head_command(
+            self._home, self._ports, self._options.node_address, os.cpu_count() or 1, self._options.labels
+        )
         # Asked politely, Ray takes most of a minute; killed, its own reaper ends its processes at once.
         return Child("ray", argv, self._ray_env, self._home.logs / "ray.log", death_signal=signal.SIGKILL)
 

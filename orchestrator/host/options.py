@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class RouterOptions(Struct, frozen=True, kw_only=True):
@@ -35,6 +35,8 @@ class RouterOptions(Struct, frozen=True, kw_only=True):
 class UpOptions(RouterOptions, frozen=True, kw_only=True):
     node_address: str = "127.0.0.1"
     """Address at which other machines reach this one: Ray, the store and replicas listen on it."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Of this machine, for deployments that want certain hosts."""
     model: str | None = None
     name: str | None = None
     simulated: bool = False

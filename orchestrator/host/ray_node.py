@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -54,9 +55,9 @@ def child_environment(home: Home) -> dict[str, str]:
     return env
 
 
-def head_command(home: Home, ports: Ports, address: str, cpus: int) -> list[str]:
+def head_command(home: Home, ports: Ports, address: str, cpus: int, labels: Mapping[str, str]) -> list[str]:
     return [
-        *_ray_start(home, address, cpus),
+        *_ray_start(home, address, cpus, labels),
         "--head",
         f"--port={ports.ray}",
         "--include-dashboard=true",
@@ -67,15 +68,17 @@ def head_command(home: Home, ports: Ports, address: str, cpus: int) -> list[str]
     ]
 
 
-def join_command(home: Home, ray_address: str, address: str, cpus: int, agent_port: int) -> list[str]:
+def join_command(
+    home: Home, ray_address: str, address: str, cpus: int, labels: Mapping[str, str], agent_port: int
+) -> list[str]:
     return [
-        *_ray_start(home, address, cpus),
+        *_ray_start(home, address, cpus, labels),
         f"--address={ray_address}",
         f"--dashboard-agent-listen-port={agent_port}",
     ]
 
 
-def _ray_start(home: Home, address: str, cpus: int) -> list[str]:
+def _ray_start(home: Home, address: str, cpus: int, labels: Mapping[str, str]) -> list[str]:
     return [
         str(Path(sys.executable).with_name("ray")),
         "start",
@@ -85,4 +88,5 @@ def _ray_start(home: Home, address: str, cpus: int) -> list[str]:
         f"--num-cpus={cpus}",
         f"--object-store-memory={_OBJECT_STORE_BYTES}",
         f"--temp-dir={home.ray_folder}",
+        *([f"--labels={','.join(f'{name}={value}' for name, value in labels.items())}"] if labels else []),
     ]

@@ -206,11 +206,14 @@ def _kept(before: dict[str, Any], engine: str) -> dict[str, Any]:
 
     Not what another engine had, nor that it was scaled to zero: whoever starts this model wants it served.
     """
-    names = ["drain_deadline_s", "routing"]
+    kept = {name: before[name] for name in ("drain_deadline_s", "routing", "scaling", "placement", "node_labels")}
     if before["engine"] == engine:
-        names += ["gpus_per_replica", "engine_args", *(["replicas"] if before["replicas"] else [])]
+        kept |= {name: before[name] for name in ("gpus_per_replica", "engine_args", "simulation", "sleep_mode")}
+        kept["max_model_len"] = before["asked_max_model_len"]
+        if before["replicas"] and before["scaling"] is None:
+            kept["replicas"] = before["replicas"]
     external = [{name: value for name, value in each.items() if name != "has_key"} for each in before["external"]]
-    return {**{name: before[name] for name in names}, "external": external}
+    return {**kept, "external": external}
 
 
 async def _deploy(api: AdminClient, wish: _Wish) -> None:

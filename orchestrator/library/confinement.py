@@ -11,13 +11,12 @@ What holds where:
 import ctypes
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.library.verification.sandbox import leave_network, set_limit
+from orchestrator.library.verification.sandbox import bound, leave_network
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
@@ -50,11 +49,7 @@ def confine(folder: Path) -> bool:
 
 def limit(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
     """`memory_bytes` beyond the address space that is taken already. Raises OSError, ValueError."""
-    set_limit(resource.RLIMIT_CORE, 0)
-    set_limit(resource.RLIMIT_FSIZE, file_bytes)
-    set_limit(resource.RLIMIT_AS, _address_space_bytes() + memory_bytes)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    bound(memory_bytes=_address_space_bytes() + memory_bytes, cpu_s=cpu_s, file_bytes=file_bytes)
 
 
 def _address_space_bytes() -> int:

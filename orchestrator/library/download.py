@@ -1,9 +1,8 @@
-"""Runs the process that asks a hub or a bucket, tells how far it is, and says why when it fails."""
+"""Fetches weights from a hub or a bucket, tells how far it is, and says why when it fails."""
 
 import asyncio
 import os
 import shutil
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import structs
 
 from orchestrator.errors import ModelRejectedError, SourceUnavailableError
+from orchestrator.library.asking import ask, hub_name
 from orchestrator.library.hub import REFUSED, Found
 from orchestrator.library.listing import Listing, choose, digest
 from orchestrator.library.sources import Source, SourceKind
@@ -18,11 +18,6 @@ from orchestrator.library.sources import Source, SourceKind
 _LOOK_S = 0.5
 _SPARE_DISK_BYTES = 2**30
 _HUBS = (SourceKind.HUGGING_FACE, SourceKind.MODELSCOPE)
-_NAMES = {
-    SourceKind.HUGGING_FACE: "Hugging Face",
-    SourceKind.MODELSCOPE: "ModelScope",
-    SourceKind.S3: "the S3 storage",
-}
 
 
 async def find(source: Source) -> tuple[Source, Listing]:
@@ -126,27 +121,16 @@ def _bytes_below(folder: Path) -> int:
 
 
 async def _run(source: Source, verb: str, argument: str, told: bytes = b"") -> bytes:
-    program = "orchestrator.library.s3" if source.kind is SourceKind.S3 else "orchestrator.library.hub"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", program, source.kind.value, source.id, verb, argument,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        output, errors = await process.communicate(told)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == 0:
-        return output
-    lines = errors.decode(errors="replace").strip().splitlines()
-    raise _failure(source, process.returncode, lines[-1] if lines else "it gave no reason")
+    answer = await ask(source.kind, source.id, verb, argument, told)
+    if answer.status == 0:
+        return answer.output
+    raise _failure(source, answer.status, answer.why)
 
 
-def _failure(source: Source, status: int | None, why: str) -> ModelRejectedError | SourceUnavailableError:
+def _failure(source: Source, status: int, why: str) -> ModelRejectedError | SourceUnavailableError:
     if source.kind is SourceKind.S3:  # whose sentences are whole
         return ModelRejectedError(why) if status == REFUSED else SourceUnavailableError(why)
-    hub = hub_name(source)
+    hub = hub_name(source.kind)
     if status == REFUSED:
         at = f" at {source.revision}" if source.revision else ""
         return ModelRejectedError(
@@ -157,7 +141,3 @@ def _failure(source: Source, status: int | None, why: str) -> ModelRejectedError
         f"{hub} cannot be reached ({why}). Check the network, set a mirror (HF_ENDPOINT, MODELSCOPE_ENDPOINT), "
         "or give a folder with --model."
     )
-
-
-def hub_name(source: Source) -> str:
-    return _NAMES[source.kind]

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from orchestrator.sentences import Sentence, quoted
+
 
 class Accelerator(Struct, frozen=True, kw_only=True):
     """One GPU and what of it is free now."""
@@ -78,8 +80,8 @@ class Fit(Struct, frozen=True, kw_only=True):
     calibrated: bool
     """Whether `error` was measured on real engines; on GPUs it is an allowance."""
     assumptions: tuple[str, ...] = ()
-    reason: str = ""
-    """One sentence for an admin."""
+    reason: Sentence = quoted("")
+    """What fits, or what would."""
 
     @property
     def fixed_bytes(self) -> int:

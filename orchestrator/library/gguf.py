@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import psutil
 
-import orchestrator
 from orchestrator.errors import ModelRejectedError
 from orchestrator.library import gguf_support
 from orchestrator.library.convert_gguf import OUT_OF_MEMORY, UNCONVERTIBLE
 from orchestrator.library.gguf_header import HeaderError, read_header
 from orchestrator.library.gguf_support import GgufFacts
 from orchestrator.library.listing import choose_gguf, refuse_split
+from orchestrator.library.verification import sandbox
 
 _PROGRAM = "orchestrator.library.convert_gguf"
 _SCRATCH = ".scratch"
@@ -118,16 +118,12 @@ def _command(facts: GgufFacts, source: Path, target: Path) -> list[str]:
 
 def _environment(target: Path) -> dict[str, str]:
     """An environment of its own: no token, no proxy, no GPU, and nothing fetched from a hub."""
-    return {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(Path(orchestrator.__file__).resolve().parent.parent),
+    return sandbox.clean_environment() | {
         "HOME": str(target / _SCRATCH),
         "TMPDIR": str(target / _SCRATCH),
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",
         "CUDA_VISIBLE_DEVICES": "",
-        "TOKENIZERS_PARALLELISM": "false",
         "MALLOC_ARENA_MAX": "2",
     }
 

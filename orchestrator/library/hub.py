@@ -1,9 +1,10 @@
 """Asks a model hub, in a process of its own: `python -m orchestrator.library.hub hf|modelscope OWNER/NAME …`.
 
 `… list REVISION` prints one JSON line, a Found (an empty REVISION is the newest). `… fetch FOLDER` reads a Listing as
-JSON on stdin and fetches exactly its files at its revision. Both hubs' own libraries do the transfer; they read
-`HF_ENDPOINT`, `HF_TOKEN`, `MODELSCOPE_ENDPOINT` and `MODELSCOPE_API_TOKEN` from the environment. A cancelled or stuck
-download can so be ended at any moment; the next one resumes from the partial files in FOLDER.
+JSON on stdin and fetches exactly its files at its revision. `… search MOST`, with words in the place of OWNER/NAME,
+prints one JSON line, the first HubModels of those that can be served. Both hubs' own libraries do the transfer; they
+read `HF_ENDPOINT`, `HF_TOKEN`, `MODELSCOPE_ENDPOINT` and `MODELSCOPE_API_TOKEN` from the environment. A cancelled or
+stuck download can so be ended at any moment; the next one resumes from the partial files in FOLDER.
 
 Errors are one line on stderr.
 Exit status: 0, 3 (the hub cannot be reached or has trouble), 4 (the hub says no: unknown model, no access).
@@ -13,15 +14,22 @@ import glob
 import os
 import re
 import sys
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
 
+from orchestrator.library.hub_models import ASKED, HubModel, licence_of, may_be_served
 from orchestrator.library.listing import Listing, RemoteFile
 from replicas.parent_death import die_with_parent
 
 UNREACHABLE, REFUSED = 3, 4
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ADDRESS = re.compile(r" for url:? '?[^\s']+'?")
+_HUGGING_FACE = ["downloads", "gated", "lastModified", "likes", "pipeline_tag", "safetensors", "tags"]
+"""What its search tells of each model."""
 
 
 class Found(msgspec.Struct):
@@ -81,8 +89,56 @@ def _fetch_modelscope(id_: str, listing: Listing, folder: str) -> None:
     snapshot_download(id_, revision=listing.revision or "master", local_dir=folder, allow_patterns=_patterns(listing))
 
 
+def _search_hugging_face(words: str) -> Iterable[HubModel]:
+    from huggingface_hub import ModelInfo, constants
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    # As `HfApi.list_models`, but for its retries: who searches waits, and can ask again.
+    asked = {"search": words, "filter": "safetensors", "sort": "downloads", "limit": ASKED, "expand": _HUGGING_FACE}
+    answer = get_session().get(f"{constants.ENDPOINT}/api/models", params=asked, headers=build_hf_headers())
+    hf_raise_for_status(answer)
+    for each in answer.json():
+        found = ModelInfo(**each)
+        tags = found.tags or []
+        if may_be_served(found.id, [found.pipeline_tag] if found.pipeline_tag else [], tags):
+            yield HubModel(
+                id=found.id,
+                task=found.pipeline_tag or "",
+                parameters=found.safetensors.total if found.safetensors else None,
+                licence=licence_of(tags),
+                downloads=found.downloads,
+                likes=found.likes,
+                updated_at=found.last_modified.timestamp() if found.last_modified else None,
+                gated=bool(found.gated),
+            )
+
+
+def _search_modelscope(words: str) -> Iterable[HubModel]:
+    os.environ.setdefault("MODELSCOPE_API_MAX_RETRIES", "1")
+    from modelscope_hub import HubApi
+
+    for each in HubApi().list_repos("model", search=words, page_size=ASKED):
+        tasks, tags = each.tasks or [], each.tags or []
+        if may_be_served(each.repo_id or "", tasks, tags):
+            yield HubModel(
+                id=each.repo_id or "",
+                task=tasks[0] if tasks else "",
+                licence=each.license or licence_of(tags),
+                downloads=each.downloads,
+                likes=each.likes,
+                updated_at=each.last_modified.timestamp() if isinstance(each.last_modified, datetime) else None,
+                gated=bool(each.gated or each.login_required),
+            )
+
+
 def _patterns(listing: Listing) -> list[str]:
     return [glob.escape(each.path) for each in listing.files]
+
+
+def _reason(error: Exception) -> str:
+    """One line, without the address that was asked: a search's is longer than all the rest."""
+    text = str(error).strip() or type(error).__name__
+    return _ADDRESS.sub("", text.splitlines()[0])
 
 
 def _refused(error: Exception) -> bool:
@@ -103,12 +159,14 @@ def main() -> int:
         if verb == "list":
             found = (_list_hugging_face if kind == "hf" else _list_modelscope)(id_, argument)
             print(msgspec.json.encode(found).decode())  # noqa: T201
+        elif verb == "search":
+            search = _search_hugging_face if kind == "hf" else _search_modelscope
+            print(msgspec.json.encode(tuple(islice(search(id_), int(argument)))).decode())  # noqa: T201
         else:
             listing = msgspec.json.decode(sys.stdin.buffer.read(), type=Listing)
             (_fetch_hugging_face if kind == "hf" else _fetch_modelscope)(id_, listing, argument)
     except Exception as error:  # noqa: BLE001 - top of the process: whatever a hub's library raises is told and judged
-        text = str(error).strip() or type(error).__name__
-        print(text.splitlines()[0], file=sys.stderr)  # noqa: T201
+        print(_reason(error), file=sys.stderr)  # noqa: T201
         return REFUSED if _refused(error) else UNREACHABLE
     return 0
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from orchestrator.sentences import Sentence
 from orchestrator.types import Progress
 
 _TELL_EVERY_S = 0.5
@@ -15,7 +16,7 @@ T = TypeVar("T")
 class Telling:
     """One phase of an import. Called with the bytes that are done so far, it tells them."""
 
-    def __init__(self, tell: Callable[[Progress], Awaitable[None]], phase: str, total_bytes: int) -> None:
+    def __init__(self, tell: Callable[[Progress], Awaitable[None]], phase: Sentence, total_bytes: int) -> None:
         self._tell = tell
         self._phase = phase
         self._total = total_bytes

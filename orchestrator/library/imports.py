@@ -27,6 +27,7 @@ from orchestrator.errors import (
 )
 from orchestrator.fitting import too_large
 from orchestrator.library import adopt, builtin, download, gguf, revision_changes
+from orchestrator.library.asking import hub_name
 from orchestrator.library.fit_types import Hardware
 from orchestrator.library.folder import Verify, look
 from orchestrator.library.import_progress import Telling
@@ -34,6 +35,7 @@ from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions, is_whole
 from orchestrator.library.sources import Source, SourceKind, parse_source
 from orchestrator.library.verification.verify import verify
+from orchestrator.sentences import Saying, Sentence, quoted, say
 from orchestrator.types import Import, Model, ModelState, Progress, Revision
 from replicas.weights.errors import WeightsError
 from replicas.weights.manifest import Manifest, digest
@@ -107,13 +109,13 @@ class Imports:
         if before is not None:
             if before.importing is not None:
                 return _same_or_refused(before, before.importing, wanted)
-            if before.standing is not None and _comes_from(before.standing, source):
+            if before.standing is not None and source.gave(before.standing.source):
                 if only_if_missing and await asyncio.to_thread(is_whole, before.standing):
                     return before
             elif before.standing is not None and name is None:
+                standing = before.standing.source
                 raise ConflictError(
-                    f"{before.name!r} already stands for {before.standing.source}. Give `--name {before.name}` to make "
-                    f"{source.text} its new revision, or another name."
+                    say(Saying.NAME_STANDS_FOR_OTHER, name=before.name, standing=standing, source=source.text)
                 )
         begun = await self._records.change(
             name or source.name,
@@ -131,7 +133,7 @@ class Imports:
             await asyncio.gather(task, return_exceptions=True)
         model = await self._records.find(name)
         if model is not None and model.importing is not None:
-            why = "The import was cancelled."
+            why = say(Saying.IMPORT_CANCELLED)
             stopped = partial(revision_changes.failed, import_id=model.importing.id, reason=why)
             await self._records.change(name, stopped)
             await asyncio.to_thread(_remove, self._place(name, model.importing))
@@ -142,15 +144,18 @@ class Imports:
     async def _import(self, name: str, wanted: Import, earlier: asyncio.Task[None] | None) -> None:
         if earlier is not None:
             await asyncio.wait({earlier})  # it may still be tidying up where this one will work
-        place, why = self._place(name, wanted), ""
+        place = self._place(name, wanted)
+        why: Sentence | None = None
         try:
             await self._bring(name, wanted, place)
-        except (RoundhouseError, WeightsError) as error:
-            why = error.message
+        except RoundhouseError as error:
+            why = error.sentence
+        except WeightsError as error:
+            why = quoted(error.message)
         except OSError as error:
-            why = f"The files could not be read or written: {error}. Check disk and permissions."
+            why = say(Saying.FILES_UNREADABLE, said=str(error))
         except Exception as error:  # noqa: BLE001 - top of the task: whatever it is, the import has ended and says so
-            why = f"The import failed in a way that was not foreseen: {error!r}."
+            why = say(Saying.IMPORT_BROKE, said=repr(error))
         # What a hub has sent is kept for the next try, unless it has been judged.
         await asyncio.to_thread(_remove, place / "staging" if why else place)
         await asyncio.to_thread(_remove_if_empty, place)
@@ -172,10 +177,10 @@ class Imports:
             size_bytes=arrived.manifest.total_bytes,
         )
         if await self._revisions.note(name, revision):
-            await self._telling(name, wanted, "verifying", 0)(0)
+            await self._telling(name, wanted, say(Saying.VERIFYING), 0)(0)
             await self._revisions.settle(name, revision, arrived.staging, arrived.manifest)
 
-    async def _fail(self, name: str, wanted: Import, reason: str) -> None:
+    async def _fail(self, name: str, wanted: Import, reason: Sentence) -> None:
         _log.warning("The import of %s failed: %s", name, reason)
         await self._records.settle(name, partial(revision_changes.failed, import_id=wanted.id, reason=reason))
 
@@ -200,11 +205,8 @@ class Imports:
         size = await asyncio.to_thread(adopt.total_bytes, folder)
         free = self._revisions.disk_free()
         if not wanted.link and free < size + _RESERVE_BYTES:
-            raise ModelRejectedError(
-                f"{folder} has {size / _GIB:.1f} GiB and the library's disk {free / _GIB:.1f} GiB free. Free some "
-                "space, or import with --link: then the files are shared and must not be written to any more."
-            )
-        telling = self._telling(name, wanted, "hashing" if wanted.link else "copying and hashing", size)
+            raise ModelRejectedError(say(Saying.NO_DISK_FOR_COPY, folder=str(folder), size_bytes=size, free_bytes=free))
+        telling = self._telling(name, wanted, say(Saying.HASHING if wanted.link else Saying.COPYING), size)
         manifest = await telling.in_thread(lambda add: adopt.adopt(folder, staging, add, link=wanted.link))
         return _Arrived(source.text, staging, manifest)
 
@@ -215,20 +217,19 @@ class Imports:
         pinned, files = found.pinned(listing.commit), place / "files"
         if await self._came_again(name, wanted, pinned):
             return None
-        telling = self._telling(name, wanted, f"downloading from {download.hub_name(found)}", listing.total_bytes)
+        downloading = say(Saying.DOWNLOADING, hub=hub_name(found.kind))
+        telling = self._telling(name, wanted, downloading, listing.total_bytes)
         await download.fetch(found, listing, files, telling)
         packed = await asyncio.to_thread(gguf.find_gguf, files)
         if packed is not None:
             return await self._convert(name, wanted, packed, place / "staging", pinned)
-        size = await asyncio.to_thread(adopt.total_bytes, files)
-        hashing = self._telling(name, wanted, "hashing", size)
-        return _Arrived(pinned, files, await hashing.in_thread(lambda add: adopt.hash_folder(files, add)))
+        return await self._hashed(name, wanted, pinned, files)
 
     async def _refuse_too_large(self, weights_bytes: int) -> None:
         """Hours of downloading are better refused before. Raises ModelRejectedError."""
         why = too_large(weights_bytes, await self._hardware())
         if why is not None:
-            raise ModelRejectedError(f"{why} Or fetch it all the same, for larger machines, with --anyway.")
+            raise ModelRejectedError(say(Saying.FETCH_ALL_THE_SAME, why=why))
 
     async def _came_again(self, name: str, wanted: Import, pinned: str) -> bool:
         """Whether this very commit is a ready revision of the model; it then stands for it."""
@@ -243,13 +244,15 @@ class Imports:
     async def _convert(self, name: str, wanted: Import, packed: Path, staging: Path, source: str) -> _Arrived:
         if not wanted.even_if_too_large:
             await self._refuse_too_large((await gguf.look(packed)).converted_bytes)
-        telling = self._telling(name, wanted, f"converting {packed.name} to safetensors", 0)
+        telling = self._telling(name, wanted, say(Saying.CONVERTING, file=packed.name), 0)
         await telling.for_about(gguf.expected_s(packed), gguf.convert(packed, staging))
-        size = await asyncio.to_thread(adopt.total_bytes, staging)
-        hashing = self._telling(name, wanted, "hashing", size)
-        return _Arrived(source, staging, await hashing.in_thread(lambda add: adopt.hash_folder(staging, add)))
+        return await self._hashed(name, wanted, source, staging)
 
-    def _telling(self, name: str, wanted: Import, phase: str, total: int) -> Telling:
+    async def _hashed(self, name: str, wanted: Import, source: str, folder: Path) -> _Arrived:
+        hashing = self._telling(name, wanted, say(Saying.HASHING), await asyncio.to_thread(adopt.total_bytes, folder))
+        return _Arrived(source, folder, await hashing.in_thread(lambda add: adopt.hash_folder(folder, add)))
+
+    def _telling(self, name: str, wanted: Import, phase: Sentence, total: int) -> Telling:
         async def tell(progress: Progress) -> None:
             # An import goes on without a store that is away for a moment.
             with suppress(StoreUnavailableError):
@@ -275,16 +278,7 @@ def _folder_name(name: str, wanted: Import) -> str:
 def _same_or_refused(model: Model, running: Import, wanted: Import) -> Model:
     if running.source == wanted.source:
         return model
-    raise ConflictError(f"{running.source} is being imported as {model.name!r}. Wait until it is done.")
-
-
-def _comes_from(revision: Revision, source: Source) -> bool:
-    """Whether the revision was imported from there, at whatever commit if none is asked for."""
-    if revision.source == source.text:
-        return True
-    hubs = (SourceKind.HUGGING_FACE, SourceKind.MODELSCOPE) if source.kind is SourceKind.ANY_HUB else (source.kind,)
-    places = [Source(kind, source.id, source.name).text for kind in hubs]
-    return any(revision.source.startswith(f"{place}@{source.revision}") for place in places)
+    raise ConflictError(say(Saying.IMPORT_RUNNING, source=running.source, name=model.name))
 
 
 def _remove(folder: Path) -> None:

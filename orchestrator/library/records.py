@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from orchestrator.errors import NotFoundError, StoreUnavailableError
 from orchestrator.events import Changes
+from orchestrator.sentences import Saying, say
 from orchestrator.store import Store
 from orchestrator.types import Model
 
@@ -33,7 +34,7 @@ class ModelRecords:
         """Raises NotFoundError."""
         model = await self.find(name)
         if model is None:
-            raise NotFoundError(f"The library has no model {name!r}. `roundhouse model list` shows what it has.")
+            raise NotFoundError(say(Saying.NO_SUCH_MODEL, name=name))
         return model
 
     async def change(self, name: str, change: Change) -> Model | None:

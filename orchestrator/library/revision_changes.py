@@ -2,13 +2,14 @@
 
 from msgspec import structs
 
+from orchestrator.sentences import Sentence
 from orchestrator.types import Import, Model, ModelState, Progress, Revision
 
 
 def importing(model: Model | None, name: str, wanted: Import, description: str) -> Model:
     """An import has begun."""
     model = model or Model(name=name, created_at=wanted.progress.started_at)
-    return structs.replace(model, importing=wanted, failure="", description=description or model.description)
+    return structs.replace(model, importing=wanted, failure=None, description=description or model.description)
 
 
 def told(model: Model | None, import_id: str, progress: Progress) -> Model | None:
@@ -18,7 +19,7 @@ def told(model: Model | None, import_id: str, progress: Progress) -> Model | Non
     return structs.replace(model, importing=structs.replace(model.importing, progress=progress))
 
 
-def failed(model: Model | None, import_id: str, reason: str) -> Model | None:
+def failed(model: Model | None, import_id: str, reason: Sentence) -> Model | None:
     """The import ended without a revision. None: nobody waits for it any more."""
     if model is None or model.importing is None or model.importing.id != import_id:
         return None
@@ -36,7 +37,7 @@ def arrived(model: Model | None, name: str, revision: Revision, description: str
     model = model or Model(name=name, created_at=revision.created_at)
     others = tuple(each for each in model.revisions if each.digest != revision.digest)
     return structs.replace(
-        model, revisions=(*others, revision), description=description or model.description, failure=""
+        model, revisions=(*others, revision), description=description or model.description, failure=None
     )
 
 
@@ -58,7 +59,7 @@ def came_again(model: Model | None, digest: str, arrival: str) -> Model | None:
     if not is_ready(model, digest):
         return None
     assert model is not None  # noqa: S101 - or it would not be ready
-    return structs.replace(_without_import(model, arrival), revision=digest, failure="")
+    return structs.replace(_without_import(model, arrival), revision=digest, failure=None)
 
 
 def without(model: Model, digest: str) -> Model:

@@ -10,14 +10,16 @@ from pathlib import Path
 from msgspec import structs
 
 from orchestrator.errors import ConflictError, NotFoundError, RoundhouseError
-from orchestrator.library import revision_changes
+from orchestrator.library import comparison, revision_changes
+from orchestrator.library.comparison import Comparison
 from orchestrator.library.folder import Verify
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.uploads.errors import UploadRefusedError
 from orchestrator.library.uploads.types import Session
 from orchestrator.library.uploads.uploads import Uploads
 from orchestrator.library.verification.verify import verify
-from orchestrator.types import ModelState, Revision
+from orchestrator.sentences import Saying, quoted, say
+from orchestrator.types import Model, ModelState, Revision
 from replicas.weights.contents import Contents, GcReport, Reached, nothing
 from replicas.weights.errors import WeightsError
 from replicas.weights.manifest import Manifest
@@ -64,10 +66,12 @@ class Revisions:
         """How a revision ended that `note` has noted: ready or rejected, and written so. Called again after a kill."""
         try:
             settled = await self._verified(revision, staging, manifest)
-        except (RoundhouseError, WeightsError) as error:
-            settled = structs.replace(revision, state=ModelState.REJECTED, reason=error.message)
+        except RoundhouseError as error:
+            settled = structs.replace(revision, state=ModelState.REJECTED, reason=error.sentence)
+        except WeightsError as error:
+            settled = structs.replace(revision, state=ModelState.REJECTED, reason=quoted(error.message))
         except OSError as error:
-            why = f"The files could not be read or written: {error}. Check disk and permissions, then try again."
+            why = say(Saying.FILES_UNREADABLE, said=str(error))
             settled = structs.replace(revision, state=ModelState.REJECTED, reason=why)
         if settled.reason:
             _log.warning("%s of %s is rejected: %s", revision.digest[:19], name, settled.reason)
@@ -125,6 +129,32 @@ class Revisions:
         """What a revision consists of. Raises WeightsError."""
         return self._contents.manifest(revision)
 
+    async def compare(self, name: str, digest: str, since: str | None) -> tuple[str, Comparison]:
+        """What is different in a revision since another one of the same model, and which one that was; None: the one
+        that came before it. Reads files.
+
+        Raises NotFoundError, ConflictError (its files are not here), WeightsError.
+        """
+        model = await self._records.get(name)
+        after = _ready(model, digest)
+        before = _before(model, after) if since is None else _ready(model, since)
+        return before.digest, await asyncio.to_thread(self._compared, before.digest, after.digest)
+
+    def _compared(self, before: str, after: str) -> Comparison:
+        older, newer = self.manifest(before), self.manifest(after)
+        folders = self._contents.folder(before), self._contents.folder(after)
+        try:
+            contents = {
+                path: ((folders[0] / path).read_bytes(), (folders[1] / path).read_bytes())
+                for path in comparison.to_read(older, newer)
+            }
+        except FileNotFoundError as error:
+            name = Path(error.filename).name
+            raise NotFoundError(
+                f"{name} is gone from the library's disk. Push or import the revision again."
+            ) from error
+        return comparison.compare(older, newer, contents)
+
     def disk_free(self) -> int:
         """Bytes on the disk of the library."""
         return self._contents.disk_free()
@@ -137,11 +167,11 @@ class Revisions:
         model = await self._records.get(name)
         found = model.find(digest)
         if found is None:
-            raise NotFoundError(f"Model {name!r} has no revision {digest}.")
+            raise NotFoundError(say(Saying.REVISION_UNKNOWN, name=name, revision=digest))
         if digest in needed:
-            raise ConflictError(f"{digest} is deployed. Deploy another revision, or undeploy it first.")
+            raise ConflictError(say(Saying.REVISION_IN_USE, revision=digest))
         if found.state is ModelState.VERIFYING:
-            raise ConflictError(f"{digest} is being verified. Try again in a moment.")
+            raise ConflictError(say(Saying.REVISION_IS_VERIFIED, revision=digest))
         await self._records.change(
             name, lambda before: None if before is None else revision_changes.without(before, digest)
         )
@@ -160,3 +190,20 @@ class Revisions:
 def is_whole(revision: Revision) -> bool:
     """Whether it is ready and its files are there. Looks at the disk."""
     return revision.state is ModelState.READY and Path(revision.path).is_dir()
+
+
+def _ready(model: Model, digest: str) -> Revision:
+    found = model.find(digest)
+    if found is None:
+        raise NotFoundError(say(Saying.REVISION_UNKNOWN, name=model.name, revision=digest))
+    if found.state is not ModelState.READY:
+        raise ConflictError(f"{digest} is {found.state.value}: the library does not have its files.")
+    return found
+
+
+def _before(model: Model, revision: Revision) -> Revision:
+    earlier = model.revisions[: model.revisions.index(revision)]
+    for each in reversed(earlier):
+        if each.state is ModelState.READY:
+            return each
+    raise NotFoundError(f"No revision of {model.name!r} came before {revision.digest}. Say what to compare it with.")

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from orchestrator.errors import InvalidRequestError
 from orchestrator.library.verification.paths import path_fault
+from orchestrator.sentences import Saying, say
 
 BUILTIN_SMOLLM2 = "builtin:smollm2"
 DEFAULT_GPU_MODEL = "openai/gpt-oss-20b"
@@ -62,6 +63,19 @@ class Source(Struct, frozen=True):
             return self.text
         return Source(self.kind, self.id, self.name, commit, self.file).text
 
+    def gave(self, text: str) -> bool:
+        """Whether weights whose source is `text` came from here, at whatever commit if none is asked for."""
+        if text == self.text:
+            return True
+        hubs = (SourceKind.HUGGING_FACE, SourceKind.MODELSCOPE) if self.kind is SourceKind.ANY_HUB else (self.kind,)
+        places = [Source(kind, self.id, self.name).text for kind in hubs]
+        return any(text.startswith(f"{place}@{self.revision}") for place in places)
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether `text` is an OWNER/NAME."""
+    return bool(_HUB_ID.fullmatch(text)) and ".." not in text
+
 
 def parse_source(text: str) -> Source:
     """Raises InvalidRequestError with what would have been understood."""
@@ -85,22 +99,17 @@ def _on_this_host(text: str) -> Source | None:
     if not text.startswith(("/", "./", "../", "~")):
         return None
     if path.is_file():
-        raise InvalidRequestError(f"{text!r} is a file. Give the folder that holds the model, or a .gguf file.")
-    raise InvalidRequestError(f"There is no folder or .gguf file {text!r} on the orchestrator's host. Check the path.")
+        raise InvalidRequestError(say(Saying.SOURCE_IS_FILE, source=text))
+    raise InvalidRequestError(say(Saying.SOURCE_MISSING, source=text))
 
 
 def _hub(kind: SourceKind, text: str) -> Source:
     place, _, file = text.partition("#")
     id_, at, revision = place.partition("@")
-    if not _HUB_ID.fullmatch(id_) or ".." in id_:
-        raise InvalidRequestError(
-            f"{id_!r} is neither a folder here nor a model's id. An id has the form OWNER/NAME, "
-            "optionally after `hf:` or `modelscope:` and before `@REVISION`."
-        )
+    if not is_hub_id(id_):
+        raise InvalidRequestError(say(Saying.SOURCE_UNKNOWN, source=id_))
     if at and not _is_revision(revision):
-        raise InvalidRequestError(
-            f"{revision!r} is no revision. After OWNER/NAME@ stands a branch, a tag or a commit of the repository."
-        )
+        raise InvalidRequestError(say(Saying.NO_HUB_REVISION, revision=revision))
     return Source(kind, id_, id_.split("/")[1], revision, _file(text, file))
 
 
@@ -117,7 +126,7 @@ def _s3(text: str) -> Source:
     if prefix.endswith(".gguf") and not file:
         prefix, _, file = prefix.rpartition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise InvalidRequestError(f"{bucket!r} is no bucket. Give s3://BUCKET/FOLDER, with the folder of one model.")
+        raise InvalidRequestError(say(Saying.NO_BUCKET, bucket=bucket))
     if prefix and not _is_key(prefix):
         raise InvalidRequestError(
             f"{prefix[:80]!r} cannot be a folder in a bucket: a part of it is empty, `.` or `..`, or it is too long. "

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
-from msgspec.structs import replace
 
 from orchestrator.accounts import Accounts
 from orchestrator.api.app import create_app
 from orchestrator.api.context import Context
+from orchestrator.application_names import name_of, parse_application
+from orchestrator.charts import Charts
 from orchestrator.deployments import Deployments
 from orchestrator.events import Changes
 from orchestrator.library.fit_types import Hardware
@@ -20,7 +22,8 @@ from orchestrator.library.imports import Imports
 from orchestrator.library.records import ModelRecords
 from orchestrator.library.revisions import Revisions
 from orchestrator.loop import ReconcileLoop
-from orchestrator.reconcile import application_name, deployment_and_digest
+from orchestrator.recording import Recording
+from orchestrator.replica_logs import ReplicaLogs
 from orchestrator.replica_orders import HttpReplicaOrders
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -29,12 +32,23 @@ from orchestrator.types import (
     Action,
     ObservedApplication,
     ObservedNode,
-    ScaleApplication,
     StartApplication,
     StopApplication,
 )
+from orchestrator.watching import Watch
 
 ADMIN_KEY = "rh-admin-key-of-the-tests"
+
+HOST = ObservedNode(
+    id="n1",
+    address="127.0.0.1",
+    hostname="here",
+    alive=True,
+    head=True,
+    cpus=8.0,
+    gpus=0.0,
+    memory_bytes=2**34,
+)
 
 
 @dataclass
@@ -43,7 +57,7 @@ class RecordingCluster:
 
     actions: list[Action] = field(default_factory=list)
     shown: dict[str, ObservedApplication] = field(default_factory=dict)
-    node_list: tuple[ObservedNode, ...] = ()
+    node_list: tuple[ObservedNode, ...] = (HOST,)
     fails: bool = False
     refuses: str = ""
     """Name of a deployment whose actions Ray refuses."""
@@ -60,19 +74,28 @@ class RecordingCluster:
     def nodes(self) -> tuple[ObservedNode, ...]:
         return self.node_list
 
-    def apply(self, action: Action) -> None:
-        name = action.deployment.name if isinstance(action, StartApplication) else deployment_and_digest(action.name)[0]
+    def apply(self, action: StartApplication | StopApplication) -> None:
+        name = (
+            action.deployment.name
+            if isinstance(action, StartApplication)
+            else parse_application(action.name).deployment
+        )
         if name == self.refuses:
             raise ValueError(f"{name} cannot be placed")
         self.actions.append(action)
         match action:
-            case StartApplication(deployment=one, spec_digest=digest):
-                name = application_name(one.name, digest)
+            case StartApplication(deployment=one, spec_digest=digest, slot=slot, node=node, gpus=gpus):
+                name = name_of(action)
                 self.shown[name] = ObservedApplication(
-                    name=name, deployment=one.name, spec_digest=digest, target_replicas=one.replicas, status="RUNNING"
+                    name=name,
+                    deployment=one.name,
+                    spec_digest=digest,
+                    slot=slot,
+                    node=node,
+                    gpus=gpus,
+                    need=one.need,
+                    status="RUNNING",
                 )
-            case ScaleApplication(name=name, replicas=replicas):
-                self.shown[name] = replace(self.shown[name], target_replicas=replicas)
             case StopApplication(name=name):
                 del self.shown[name]
 
@@ -86,7 +109,7 @@ class ApiHouse:
     async def tick(self) -> None:
         await self.context.loop.tick()
 
-    async def wait_for_model(self, name: str) -> dict[str, object]:
+    async def wait_for_model(self, name: str) -> dict[str, Any]:
         """The model's view once its import has ended, as the changes tell."""
         async with asyncio.timeout(20):
             async for _ in self.context.changes():
@@ -119,17 +142,21 @@ async def api_house(
         revisions = Revisions(home / "library", records)
         imports = Imports(records, home / "library" / "imports", revisions, hardware)
         await revisions.start()
-        loop = ReconcileLoop(store, cluster, changes, tick_s=1.0)
         deployments, orders = Deployments(store), HttpReplicaOrders()
+        loop = ReconcileLoop(store, cluster, orders, changes, tick_s=1.0)
         swaps = Swaps(store, deployments, records, revisions.manifest, orders, lambda: loop.observed, changes)
+        recording, logs = Recording(store), ReplicaLogs(store)
+        watch = Watch(store, loop, accounts, recording, changes)
         context = Context(
-            settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes, time.time()
-        )
+            settings, store, accounts, deployments, records, imports, revisions, swaps, loop, changes,
+            recording, Charts(recording.points), watch, orders, logs, time.time(),
+        )  # fmt: skip
         transport = httpx.ASGITransport(create_app(context))
         headers = {"authorization": f"Bearer {ADMIN_KEY}"}
         base_url = "http://localhost/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client:
             yield ApiHouse(client, context, cluster)
         await orders.close()
+        await logs.close()
         await imports.stop()
         await revisions.stop()

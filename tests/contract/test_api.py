@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -11,7 +12,7 @@ import redis as sync_redis
 from orchestrator.accounts import csrf_token_of, digest_of
 from orchestrator.api.openapi import document
 from orchestrator.reconcile import spec_digest
-from orchestrator.types import ScaleApplication, StartApplication, StopApplication
+from orchestrator.types import StartApplication, StopApplication
 from replicas.types import ENDPOINT_IDS_KEY, Endpoint, endpoint_key
 from router.types import CREDENTIALS_KEY
 from tests.contract.api_house import ADMIN_KEY, ApiHouse, api_house
@@ -33,7 +34,7 @@ async def log_in(house: ApiHouse, **body: str) -> httpx.Response:
     return await house.client.post("/session", json=body, headers={"authorization": ""})
 
 
-async def endpoint_of(house: ApiHouse, name: str, **changes: object) -> Endpoint:
+async def endpoint_of(house: ApiHouse, name: str, **changes: Any) -> Endpoint:
     """What a replica of the deployment as it is wanted now would register."""
     deployment = await house.context.deployments.get(name)
     return endpoint(name, spec_digest=spec_digest(deployment), **changes)
@@ -99,6 +100,17 @@ async def test_admin_key_put_back_into_its_file_after_a_revocation_is_replaced_a
     await house.context.accounts.ensure_admin_key()
     assert (tmp_path / "admin.key").read_text() != ADMIN_KEY
     assert (await house.client.get("/keys")).status_code == 401
+
+
+async def test_replaced_admin_key_of_the_home_leaves_nothing_open_but_the_file(house: ApiHouse) -> None:
+    (before,) = await house.context.accounts.keys()
+    token = (await house.client.post("/login-links")).json()["token"]
+    await house.client.delete("/keys/admin")
+    (after,) = await house.context.accounts.keys()
+    assert before.id == after.id
+    assert (await log_in(house, token=token)).status_code == 401, "its login links open nothing"
+    assert not await house.context.accounts.still_holds(before), "its streams end"
+    assert await house.context.accounts.still_holds(after)
 
 
 @pytest.mark.parametrize("way", ["key", "link"])
@@ -189,7 +201,7 @@ async def test_deployment_from_request_to_undeploy_is_started_scaled_and_stopped
     await house.client.delete("/deployments/chat")
     await house.tick()
     await house.tick()
-    assert [type(action) for action in house.cluster.actions] == [StartApplication, ScaleApplication, StopApplication]
+    assert [type(action) for action in house.cluster.actions] == [StartApplication] * 2 + [StopApplication] * 2
     assert await house.context.store.catalog() == {}
 
 
@@ -281,7 +293,7 @@ async def test_deployment_on_a_cluster_with_gpus_takes_one_unless_told_otherwise
     await house.client.post("/models", json={"source": str(model_folder(tmp_path / "tiny"))})
     await house.wait_for_model("tiny")
     on_cpu = await house.client.put("/deployments/a", json={"model": "tiny"})
-    house.cluster.node_list = (node(gpus=4, gpus_free=4),)
+    house.cluster.node_list = (node(gpus=4),)
     await house.tick()
     on_gpu = await house.client.put("/deployments/b", json={"model": "tiny"})
     assert (on_cpu.json()["gpus_per_replica"], on_gpu.json()["gpus_per_replica"]) == (0, 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.sentences import Saying, say
 from orchestrator.types import Import, Model, ModelState, Progress, Revision
 from tests.contract.api_house import ApiHouse, api_house
 from tests.honest_models import LLAMA, llama_shapes, write_model
@@ -158,7 +159,7 @@ async def test_import_cancelled_and_begun_again_at_once_is_ready(house: ApiHouse
 
 
 def cut_off(source: str, name: str) -> Model:
-    wanted = Import(id="1", source=source, progress=Progress(phase="copying", started_at=1.0))
+    wanted = Import(id="1", source=source, progress=Progress(phase=say(Saying.COPYING), started_at=1.0))
     return Model(name=name, created_at=1.0, importing=wanted)
 
 

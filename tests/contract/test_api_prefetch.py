@@ -52,7 +52,7 @@ async def scene(valkey_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
 def _node(address: str) -> ObservedNode:
     return ObservedNode(
         id=address, address=address, hostname="h", alive=True, head=address == "127.0.0.1",
-        cpus=1, cpus_free=1, gpus=0, gpus_free=0, memory_bytes=1,
+        cpus=1, gpus=0, memory_bytes=1,
     )  # fmt: skip
 
 

@@ -33,8 +33,10 @@ async def listen(house: ApiHouse, role: Role) -> AsyncIterator[tuple[str, Any]]:
 
 async def test_events_to_an_admin_begin_with_every_list_and_then_tell_only_what_changed(house: ApiHouse) -> None:
     async with asyncio.timeout(10), aclosing(cast(Any, listen(house, Role.ADMIN))) as events:
-        first = {name for name, _ in [await anext(events) for _ in range(7)]}
-        assert first == {"catalog", "models", "uploads", "deployments", "swaps", "replicas", "nodes"}
+        first = {name for name, _ in [await anext(events) for _ in range(9)]}
+        assert first == {
+            "catalog", "models", "uploads", "deployments", "swaps", "aliases", "replicas", "nodes", "problems"
+        }  # fmt: skip
         await house.client.put("/deployments/chat", json={"engine": "simulated"})
         await house.tick()
         told = dict([await anext(events), await anext(events)])
@@ -47,8 +49,8 @@ async def test_events_end_when_the_session_that_listens_is_revoked(house: ApiHou
     who = (await house.context.accounts.create_key("bob", Role.ADMIN))[1]
     response = await stream_events(cast(Any, house.context), who)
     async with asyncio.timeout(10):
-        stream = response.body_iterator
-        for _ in range(7):
+        stream = aiter(response.body_iterator)
+        for _ in range(9):
             await anext(stream)
         await house.client.delete("/keys/bob")
         assert [chunk async for chunk in stream] == []

@@ -1,7 +1,9 @@
 """The orchestrator's store against a real Valkey."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import cast
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ from msgspec import structs
 from orchestrator.deployments import Deployments
 from orchestrator.errors import ConflictError, InvalidRequestError, NotFoundError, StoreUnavailableError
 from orchestrator.reconcile import spec_digest
+from orchestrator.sentences import quoted
 from orchestrator.store import Store
 from orchestrator.types import DEPLOYMENTS_KEY, Deployment, DeploymentWish, Model, ModelState, Revision
 from replicas.types import (
@@ -73,7 +76,7 @@ async def test_deployment_put_again_replaces_replicas_only_for_new_weights(valke
 async def test_deployment_of_weights_that_are_not_ready_is_refused(valkey_url: str) -> None:
     async with Store(valkey_url) as store:
         deployments = Deployments(store)
-        await store.put_model(Model(name="m", created_at=1.0, failure="no weights"))
+        await store.put_model(Model(name="m", created_at=1.0, failure=quoted("no weights")))
         with pytest.raises(ConflictError, match="no weights"):
             await deployments.put("chat", WISH)
         with pytest.raises(NotFoundError):
@@ -149,7 +152,7 @@ async def test_reports_of_routers_that_went_silent_are_swept_from_the_index(valk
 
 async def test_catalog_when_put_is_published_to_those_who_listen(valkey_url: str) -> None:
     entry = CatalogEntry(name="chat", created=1, status=ModelStatus.READY)
-    async with Store(valkey_url) as store, aclosing(store.changes()) as changes:
+    async with Store(valkey_url) as store, aclosing(cast(AsyncGenerator[str], store.changes())) as changes:
         heard = asyncio.ensure_future(anext(changes))
         with sync_redis.Redis.from_url(valkey_url) as client:
             # The server alone knows when the subscription holds.
@@ -163,8 +166,8 @@ async def test_catalog_when_put_is_published_to_those_who_listen(valkey_url: str
 
 async def test_login_token_is_taken_once(valkey_url: str) -> None:
     async with Store(valkey_url) as store:
-        await store.put_login_token("d", "key-1", 60)
-        assert await store.take_login_token("d") == "key-1"
+        await store.put_login_token("d", "digest", 60)
+        assert await store.take_login_token("d") == "digest"
         assert await store.take_login_token("d") is None
 
 

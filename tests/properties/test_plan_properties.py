@@ -1,22 +1,27 @@
 """Properties of `plan` over generated clusters."""
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from orchestrator.reconcile import application_name, plan, spec_digest
+from orchestrator.application_names import application_name
+from orchestrator.placement import place
+from orchestrator.reconcile import applications_of, plan, spec_digest
+from orchestrator.rooms import free_rooms
 from orchestrator.types import (
     Action,
     Deployment,
     DesiredState,
+    Need,
     ObservedApplication,
     ObservedState,
-    ScaleApplication,
+    SleepReplica,
     StartApplication,
     StopApplication,
+    WakeReplica,
 )
 from router.types import ExternalEngine, PolicyName, RoutingSettings
-from tests.unit.orchestrator.builders import endpoint
+from tests.unit.orchestrator.builders import endpoint, node
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 ROUTING = st.builds(
@@ -30,6 +35,12 @@ ROUTING = st.builds(
 ENGINES = st.lists(
     st.builds(ExternalEngine, name=NAMES, url=st.just("http://far"), key=st.text(), weight=st.floats(0, 9)), max_size=2
 ).map(tuple)
+NODES = (
+    node(gpus=2.0),
+    node(id="n2", address="10.0.0.2", gpus=4.0),
+    node(id="n9", address="10.0.0.9", gpus=8.0, alive=False),
+)
+SHARES = st.sampled_from([0.0, 0.5, 1.0, 2.0])
 STATUSES = st.sampled_from(["DEPLOYING", "RUNNING", "UNHEALTHY", "DEPLOY_FAILED", "DELETING"])
 
 
@@ -42,7 +53,7 @@ def deployments(draw: st.DrawFn) -> dict[str, Deployment]:
             model=name,
             replicas=draw(st.integers(0, 4)),
             generation=draw(st.integers(1, 3)),
-            gpus_per_replica=draw(st.sampled_from([0, 0.5, 1, 2])),
+            gpus_per_replica=draw(SHARES),
             routing=draw(ROUTING),
             external=draw(ENGINES),
             created_at=0,
@@ -56,18 +67,22 @@ def deployments(draw: st.DrawFn) -> dict[str, Deployment]:
 def clusters(draw: st.DrawFn) -> tuple[DesiredState, ObservedState]:
     desired = draw(deployments())
     digests = st.sampled_from([*(spec_digest(each) for each in desired.values()), "ffffffff"])
-    names = draw(st.sets(st.tuples(NAMES, digests)))
-    applications = {
-        application_name(name, digest): ObservedApplication(
-            name=application_name(name, digest),
+    names = draw(st.sets(st.tuples(NAMES, digests, st.integers(0, 4))))
+    applications = [
+        ObservedApplication(
+            name=application_name(name, digest, slot),
             deployment=name,
             spec_digest=digest,
-            target_replicas=draw(st.integers(0, 4)),
+            slot=slot,
+            node=draw(st.sampled_from(["127.0.0.1", "10.0.0.2", "10.0.0.9", ""])),
+            need=Need(gpus=draw(SHARES)),
             status=draw(STATUSES),
         )
-        for name, digest in names
-    }
-    return DesiredState(deployments=desired), ObservedState(applications=applications)
+        for name, digest, slot in names
+    ]
+    return DesiredState(deployments=desired), ObservedState(
+        applications={each.name: each for each in applications}, nodes=NODES
+    )
 
 
 def applied(observed: ObservedState, actions: tuple[Action, ...]) -> ObservedState:
@@ -75,36 +90,26 @@ def applied(observed: ObservedState, actions: tuple[Action, ...]) -> ObservedSta
     applications = dict(observed.applications)
     for action in actions:
         match action:
-            case StartApplication(deployment=deployment, spec_digest=digest):
-                name = application_name(deployment.name, digest)
+            case StartApplication(deployment=deployment, spec_digest=digest, slot=slot, node=node):
+                name = application_name(deployment.name, digest, slot)
+                assert name not in applications
                 applications[name] = ObservedApplication(
                     name=name,
                     deployment=deployment.name,
                     spec_digest=digest,
-                    target_replicas=deployment.replicas,
+                    slot=slot,
+                    node=node,
+                    need=deployment.need,
                     status="RUNNING",
                 )
-            case ScaleApplication(name=name, replicas=replicas):
-                applications[name] = structs.replace(applications[name], target_replicas=replicas)
             case StopApplication(name=name):
                 del applications[name]
-    return ObservedState(applications=applications)
+    return structs.replace(observed, applications=applications)
 
 
 def finished_deleting(observed: ObservedState) -> ObservedState:
-    return ObservedState(
-        applications={name: each for name, each in observed.applications.items() if each.status != "DELETING"}
-    )
-
-
-@given(clusters())
-def test_plan_after_a_full_apply_plans_nothing(cluster: tuple[DesiredState, ObservedState]) -> None:
-    desired, observed = cluster
-    # What Serve gave up on is stopped first and started in the next round, as the property below says.
-    assume(all(each.status != "DEPLOY_FAILED" for each in observed.applications.values()))
-    settled = applied(observed, plan(desired, observed, 0.0))
-    if settled == finished_deleting(settled):
-        assert plan(desired, settled, 1.0) == ()
+    kept = {name: each for name, each in observed.applications.items() if each.status != "DELETING"}
+    return structs.replace(observed, applications=kept)
 
 
 @given(clusters())
@@ -113,15 +118,30 @@ def test_plan_with_deletions_under_way_settles_in_two_rounds(cluster: tuple[Desi
     first = finished_deleting(applied(observed, plan(desired, observed, 0.0)))
     second = applied(first, plan(desired, first, 1.0))
     assert plan(desired, second, 2.0) == ()
-    assert {name: each.target_replicas for name, each in second.applications.items()} == {
-        application_name(name, spec_digest(each)): each.replicas
-        for name, each in desired.deployments.items()
-        if each.replicas
-    }
+    for wanted in desired.deployments.values():
+        there = applications_of(wanted, second)
+        assert len(there) <= wanted.replicas
+        if len(there) < wanted.replicas:
+            rooms = tuple(free_rooms(wanted, desired, second).values())
+            assert place(wanted.need, rooms, wanted.placement) is None, "a replica is missing only without room"
+    assert all(each.deployment in desired.deployments for each in second.applications.values())
+
+
+@given(clusters(), st.sets(st.sampled_from([each.address for each in NODES])))
+def test_plan_starts_only_where_there_is_room(cluster: tuple[DesiredState, ObservedState], cordoned: set[str]) -> None:
+    desired, observed = cluster
+    desired = structs.replace(desired, cordoned_nodes=frozenset(cordoned))
+    starts = [each for each in plan(desired, observed, 0.0) if isinstance(each, StartApplication)]
+    assert not cordoned & {each.node for each in starts}
+    for each_node in NODES:
+        needs = [each.need for each in observed.applications.values() if each.node == each_node.address]
+        before = sum(need.gpus for need in needs)
+        after = before + sum(each.deployment.need.gpus for each in starts if each.node == each_node.address)
+        assert after <= max(before, each_node.gpus) + 1e-6
 
 
 @given(clusters(), st.data())
-def test_plan_of_a_surge_stops_the_old_replicas_only_once_the_new_ones_are_ready(
+def test_plan_of_a_surge_ends_one_old_replica_for_each_new_one_that_is_ready(
     cluster: tuple[DesiredState, ObservedState], data: st.DataObject
 ) -> None:
     desired, observed = cluster
@@ -136,11 +156,13 @@ def test_plan_of_a_surge_stops_the_old_replicas_only_once_the_new_ones_are_ready
     stopped = {
         each.name for each in plan(DesiredState(deployments=surging), seen, 0.0) if isinstance(each, StopApplication)
     }
-    for name, each in observed.applications.items():
-        deployment = surging.get(each.deployment)
-        if deployment is None or each.status == "DELETING" or each.spec_digest == spec_digest(deployment):
-            continue
-        assert (name in stopped) is (ready[each.deployment] >= deployment.replicas or not deployment.replicas)
+    for name, deployment in surging.items():
+        old = {
+            each.name
+            for each in observed.applications.values()
+            if each.deployment == name and each.spec_digest != spec_digest(deployment) and each.status != "DELETING"
+        }
+        assert len(old - stopped) == min(len(old), max(0, deployment.replicas - ready[name]))
 
 
 @given(clusters())
@@ -159,15 +181,14 @@ def test_plan_touches_each_application_at_most_once_and_stops_first(
     desired, observed = cluster
     actions = plan(desired, observed, 0.0)
     names = [
-        application_name(action.deployment.name, action.spec_digest)
+        application_name(action.deployment.name, action.spec_digest, action.slot)
         if isinstance(action, StartApplication)
         else action.name
         for action in actions
     ]
     assert len(names) == len(set(names))
-    wanted = {application_name(name, spec_digest(each)) for name, each in desired.deployments.items()}
-    freeing = [place for place, name in enumerate(names) if name not in wanted]
-    assert freeing == list(range(len(freeing))), "what is stopped for good comes first: it frees what starts need"
+    stops = [isinstance(action, StopApplication) for action in actions]
+    assert stops == sorted(stops, reverse=True), "stops come first: they free what starts need"
 
 
 @given(clusters(), ROUTING, ENGINES)
@@ -187,9 +208,11 @@ def test_plan_is_the_same_whatever_routers_are_told(
 
 def _outline(action: Action) -> tuple[str, ...]:
     match action:
-        case StartApplication(deployment=deployment, spec_digest=digest):
-            return ("start", deployment.name, digest)
-        case ScaleApplication(name=name, spec_digest=digest, replicas=replicas):
-            return ("scale", name, digest, str(replicas))
+        case StartApplication(deployment=deployment, spec_digest=digest, slot=slot, node=node):
+            return ("start", deployment.name, digest, str(slot), node)
         case StopApplication(name=name):
             return ("stop", name)
+        case SleepReplica(name=name):
+            return ("sleep", name)
+        case WakeReplica(name=name):
+            return ("wake", name)

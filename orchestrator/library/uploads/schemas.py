@@ -1,14 +1,12 @@
 """Bodies of the upload API."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from orchestrator.api.body import NAME_PATTERN
+from orchestrator.api.body import NAME_PATTERN, Body
 from orchestrator.api.model_schemas import UploadSummary
 
 
-class UploadFileBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class UploadFileBody(Body):
     path: str = Field(max_length=4096, description="Relative to the model's folder, with `/` between its parts")
     size_bytes: int = Field(ge=0, le=2**50)
     sha256: str = Field(
@@ -18,9 +16,7 @@ class UploadFileBody(BaseModel):
     )
 
 
-class UploadBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class UploadBody(Body):
     name: str = Field(pattern=NAME_PATTERN, description="Of the model that this is a revision of")
     files: list[UploadFileBody] = Field(description="All files, or one `.tar`, `.tar.gz` or `.zip` that holds them")
     description: str = Field(default="", max_length=4096)

@@ -167,6 +167,7 @@ def _facts(config: Config, tensors: Sequence[Tensor], embedder: bool, template: 
         sliding_window=window if isinstance(window, int) else None,
         tied_embeddings=bool(is_tied(config)),
         has_chat_template=template,
+        sees_images=isinstance(config.text.get("vision_config"), dict),
         warnings=warnings,
     )
 

@@ -33,6 +33,8 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     """Tokens that a layer with a window sees; None where no layer has one."""
     tied_embeddings: bool = False
     has_chat_template: bool = False
+    sees_images: bool = False
+    """It takes pictures beside text."""
     warnings: tuple[str, ...] = ()
 
 

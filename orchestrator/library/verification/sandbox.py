@@ -14,9 +14,12 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+
+import orchestrator
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -45,18 +48,33 @@ def seal(limits: Limits) -> bool:
     to refuse. Raises OSError, ValueError if a limit cannot be set."""
     sys.dont_write_bytecode = True
     isolated = leave_network()
-    set_limit(resource.RLIMIT_CORE, 0)
-    set_limit(resource.RLIMIT_FSIZE, 0)
-    set_limit(resource.RLIMIT_NOFILE, limits.open_files)
-    set_limit(resource.RLIMIT_AS, limits.memory_bytes)
-    # The soft limit ends the process with a signal that says why; the hard one a second later in any case.
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    bound(memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, file_bytes=0)
+    _limit(resource.RLIMIT_NOFILE, limits.open_files)
     sys.addaudithook(_refuse)
     return isolated
 
 
-def set_limit(which: int, value: int) -> None:
+def bound(*, memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
+    """Address space, CPU time and the size of a file from here on; no core dump. Raises OSError, ValueError."""
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, file_bytes)
+    _limit(resource.RLIMIT_AS, memory_bytes)
+    # The soft limit ends the process with a signal that says why; the hard one a second later in any case.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+
+
+def clean_environment() -> dict[str, str]:
+    """Of a process that reads what others made: no token, no proxy, and nothing of ours but the sources."""
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(orchestrator.__file__).resolve().parent.parent),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _limit(which: int, value: int) -> None:
     _, hard = resource.getrlimit(which)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(which, (value, value))

@@ -2,20 +2,49 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-import orchestrator
 from orchestrator.errors import HostError, ModelRejectedError
 from orchestrator.library.verification.facts import Accepted, ModelFacts, Refused, Verdict
 from orchestrator.library.verification.refusal import Code
-from orchestrator.library.verification.sandbox import Limits
+from orchestrator.library.verification.sandbox import Limits, clean_environment
+from orchestrator.sentences import Saying, say
 
 DEFAULT_LIMITS = Limits()
+_SAYINGS: Mapping[Code, Saying] = {
+    Code.NO_FOLDER: Saying.REJECTED_FILES,
+    Code.PATH: Saying.REJECTED_FILES,
+    Code.KIND: Saying.REJECTED_FILES,
+    Code.CODE: Saying.REJECTED_CODE,
+    Code.PICKLE: Saying.REJECTED_CODE,
+    Code.ARCHIVE: Saying.REJECTED_FILES,
+    Code.LINK: Saying.REJECTED_FILES,
+    Code.SPECIAL_FILE: Saying.REJECTED_FILES,
+    Code.TOO_MANY: Saying.REJECTED_FILES,
+    Code.TOO_LARGE: Saying.REJECTED_FILES,
+    Code.TEXT: Saying.REJECTED_CONFIG,
+    Code.JSON: Saying.REJECTED_CONFIG,
+    Code.REMOTE_CODE: Saying.REJECTED_CODE,
+    Code.CONFIG: Saying.REJECTED_CONFIG,
+    Code.NO_WEIGHTS: Saying.REJECTED_WEIGHTS,
+    Code.HEADER: Saying.REJECTED_WEIGHTS,
+    Code.INDEX: Saying.REJECTED_WEIGHTS,
+    Code.SHAPE: Saying.REJECTED_TENSORS,
+    Code.DTYPE: Saying.REJECTED_TENSORS,
+    Code.MISSING_TENSOR: Saying.REJECTED_TENSORS,
+    Code.UNKNOWN_TENSOR: Saying.REJECTED_TENSORS,
+    Code.NOT_FINITE: Saying.REJECTED_NUMBERS,
+    Code.TOKENIZER: Saying.REJECTED_TOKENIZER,
+    Code.TEMPLATE: Saying.REJECTED_TOKENIZER,
+    Code.LIMIT: Saying.REJECTED_LIMIT,
+    Code.UNREADABLE: Saying.REJECTED,
+}
+"""What pages say of each kind of fault, before the verdict's own sentence."""
 _PROGRAM = "orchestrator.library.verification"
 _HEARD_BYTES = 256 * 2**10
 
@@ -28,7 +57,7 @@ async def verify(folder: Path, limits: Limits = DEFAULT_LIMITS) -> ModelFacts:
     """
     verdict = await judge(folder, limits)
     if isinstance(verdict, Refused):
-        raise ModelRejectedError(verdict.sentence)
+        raise ModelRejectedError(say(_SAYINGS[Code(verdict.code)], said=verdict.sentence))
     return verdict.facts
 
 
@@ -71,12 +100,8 @@ def _out_of_time(told: bytes, limits: Limits) -> Refused:
 
 def _environment() -> dict[str, str]:
     """An environment of its own: no token, no proxy, and libraries that start no threads (each takes address space)."""
-    return {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(Path(orchestrator.__file__).resolve().parent.parent),
+    return clean_environment() | {
         "PYTHONHASHSEED": "0",
-        "TOKENIZERS_PARALLELISM": "false",
         "RAYON_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "1",
     }

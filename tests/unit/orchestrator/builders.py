@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from orchestrator.reconcile import application_name, spec_digest
-from orchestrator.types import Deployment, ObservedApplication, ObservedNode
+from orchestrator.application_names import application_name
+from orchestrator.reconcile import spec_digest
+from orchestrator.types import Deployment, Need, ObservedApplication, ObservedNode
 from replicas.types import Endpoint, EngineKind, ReplicaFailure, ReplicaState
 from router.types import ExternalEngine
 
@@ -18,14 +19,19 @@ def outside(name: str = "far", **changes: Any) -> ExternalEngine:
 
 
 def application(
-    name: str = "chat", digest: str = "", replicas: int = 1, status: str = "RUNNING"
+    name: str = "chat", digest: str = "", slot: int = 0, status: str = "RUNNING", **changes: Any
 ) -> ObservedApplication:
+    values: dict[str, Any] = {"node": "127.0.0.1", "need": Need()}
+    placed = {**values, **changes}
     return ObservedApplication(
-        name=application_name(name, digest),
+        name=application_name(
+            name, digest, slot, node=placed["node"], need=placed["need"], gpus=placed.get("gpus", ())
+        ),
         deployment=name,
         spec_digest=digest,
-        target_replicas=replicas,
+        slot=slot,
         status=status,
+        **placed,
     )
 
 
@@ -61,6 +67,6 @@ def failure(deployment_name: str = "chat", **changes: Any) -> ReplicaFailure:
 def node(**changes: Any) -> ObservedNode:
     values: dict[str, Any] = {
         "id": "n1", "address": "127.0.0.1", "hostname": "h", "alive": True, "head": True,
-        "cpus": 2.0, "cpus_free": 2.0, "gpus": 0.0, "gpus_free": 0.0, "memory_bytes": 2**34,
+        "cpus": 8.0, "gpus": 0.0, "memory_bytes": 2**34,
     }  # fmt: skip
     return ObservedNode(**(values | changes))

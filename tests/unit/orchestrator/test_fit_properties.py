@@ -126,7 +126,7 @@ def test_gpus_needed_fit_and_fewer_do_not(facts: ModelFacts, question: FitQuesti
 @given(models(), questions, machines)
 def test_fit_is_as_its_figures_say(facts: ModelFacts, question: FitQuestion, there: Hardware) -> None:
     fit = assess(facts, question, there)
-    assert fit.fits == fit.reason.startswith("Fits")
+    assert fit.fits == str(fit.reason).startswith("Fits")
     assert fit.fits == (fit.max_concurrency > 0)
     if fit.fits:
         assert fit.needed_bytes <= fit.room_bytes

@@ -3,6 +3,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gguf as reference
 import pytest
@@ -45,9 +46,9 @@ def test_look_at_hostile_files_takes_little_memory_and_time(tmp_path: Path) -> N
         "from orchestrator.errors import ModelRejectedError\n"
         "from orchestrator.library.gguf import look\n"
         "for path in Path(sys.argv[1]).iterdir():\n"
-        "    began = time.monotonic()\n"
+        "    began = time.process_time()\n"
         "    try: asyncio.run(look(path))\n"
-        "    except ModelRejectedError: print(time.monotonic() - began)\n"
+        "    except ModelRejectedError: print(time.process_time() - began)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
@@ -60,7 +61,7 @@ def test_look_at_hostile_files_takes_little_memory_and_time(tmp_path: Path) -> N
     assert max(took_s) < _REFUSED_WITHIN_S
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8), st.integers(0, len(GOOD)))
 def test_read_header_of_damaged_bytes_reads_or_refuses_and_nothing_else(at: int, wrong: bytes, end: int) -> None:
     damaged = (GOOD[:at] + wrong + GOOD[at + len(wrong) :])[:end]
@@ -87,7 +88,7 @@ def test_types_of_tensors_are_those_of_the_reference() -> None:
     ],
 )
 async def test_look_tells_whether_a_text_begins_with_a_token(
-    pairs: dict[str, object], wanted: bool, tmp_path: Path
+    pairs: dict[str, Any], wanted: bool, tmp_path: Path
 ) -> None:
     facts = await look(Packed(TINY | TOKENIZER | pairs, tensors()).write(tmp_path / "a.gguf"))
     assert facts.adds_bos is wanted

@@ -11,8 +11,8 @@ from orchestrator.host.options import RouterOptions, UpOptions
 from orchestrator.host.router_process import require_free_ports, router_child
 
 
-def settings(home: Home, options: RouterOptions, **more: str) -> dict[str, str]:
-    child = router_child(home, options, store_url="redis://:p@10.0.0.1:1/0", **more)
+def settings(home: Home, options: RouterOptions, orchestrator_url: str = "") -> dict[str, str]:
+    child = router_child(home, options, store_url="redis://:p@10.0.0.1:1/0", orchestrator_url=orchestrator_url)
     prefix = "ROUNDHOUSE_ROUTER_"
     return {name.removeprefix(prefix): value for name, value in child._env.items() if name.startswith(prefix)}
 
