@@ -4,7 +4,7 @@
 //   npm run mock -- --empty                  → nothing deployed, library empty
 //   ROUNDHOUSE_URL=http://127.0.0.1:5180 npm run dev   → the same API behind Vite's dev server
 //
-// Uploads and swaps need a real one: ROUNDHOUSE_URL=http://127.0.0.1:8000 npm run dev
+// Uploads, swaps, scaling, import and export of chats need a real one: ROUNDHOUSE_URL=http://127.0.0.1:8000 npm run dev
 //
 // Keys: "rh-admin" and "rh-user". A message with a word in it makes trouble on purpose:
 // "error" a typed error in mid-stream, "cut" a stream without an end, "503" a model that is starting, "401" a lost login.
@@ -13,6 +13,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { handleChats } from "./mockChats.mjs";
 import { makeState } from "./mockState.mjs";
 
 const PORT = Number(process.env.PORT ?? 5180);
@@ -20,7 +21,7 @@ const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
-const LISTS = ["models", "uploads", "deployments", "swaps", "replicas", "nodes"];
+const LISTS = ["models", "uploads", "deployments", "swaps", "aliases", "replicas", "nodes"];
 
 const state = makeState({ empty: process.argv.includes("--empty") });
 const listeners = new Set();
@@ -34,11 +35,12 @@ createServer((request, response) => {
 }).listen(PORT, "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}/login#token=dev`));
 
 async function handle(request, response) {
-  const { pathname } = new URL(request.url, "http://mock");
+  const url = new URL(request.url, "http://mock");
+  const { pathname } = url;
   const body = await readBody(request);
   if (pathname === "/v1/chat/completions") return chat(request, response, body);
   if (pathname === "/v1/models") return json(response, 200, { object: "list", data: state.listed() });
-  if (pathname.startsWith("/api/v1/")) return admin(request, response, pathname.slice(8), body);
+  if (pathname.startsWith("/api/v1/")) return admin(request, response, url, body);
   return serveFile(response, pathname);
 }
 
@@ -46,7 +48,8 @@ function roleOf(request) {
   return /roundhouse_session=(admin|user)/.exec(request.headers.cookie ?? "")?.[1] ?? null;
 }
 
-async function admin(request, response, path, body) {
+async function admin(request, response, url, body) {
+  const path = url.pathname.slice(8);
   const role = roleOf(request);
   const { method } = request;
   if (path === "session" && method === "POST") return logIn(response, body);
@@ -59,6 +62,8 @@ async function admin(request, response, path, body) {
   }
   if (path === "session") return json(response, 200, sessionOf(role));
   if (path === "events") return events(request, response, role);
+  const kept = handleChats(method, url, body);
+  if (kept) return json(response, ...kept);
   if (role !== "admin") return refuse(response, 403, "This needs an admin key; yours may use models only.", "admin_only");
   const [noun, name, verb] = path.split("/").map(decodeURIComponent);
   try {

@@ -43,7 +43,7 @@ const ANSWER_ZH = `**扇形车库**（roundhouse）是存放和调转机车的�
 const SHARE = { tenant: "", weight: 1, max_priority: "normal" };
 
 export function makeState({ empty }) {
-  const lists = { models: [], uploads: [], deployments: [], swaps: [], replicas: [], nodes: nodes() };
+  const lists = { models: [], uploads: [], deployments: [], swaps: [], aliases: [], replicas: [], nodes: nodes() };
   let keys = [
     { id: "a1b2c3", name: "admin", role: "admin", hint: "rh-q7Zk…", created_at: now() - 86400 * 12, ...SHARE },
     { id: "d4e5f6", name: "open-webui", role: "user", hint: "rh-Xw3f…", created_at: now() - 86400 * 3, ...SHARE },
@@ -143,7 +143,7 @@ export function makeState({ empty }) {
     lists.models.push(model);
     for (let step = 0; step <= 20; step += 1)
       later(step * 0.5, () => {
-        model.progress = { phase: "download", done: (total / 20) * step, total, unit: "bytes", eta_s: (20 - step) / 2 };
+        model.progress = { phase: "download", sentences: {}, done: (total / 20) * step, total, unit: "bytes", eta_s: (20 - step) / 2 };
         if (step < 20) return;
         Object.assign(model, rejected
           ? { state: "rejected", reason: "The weights are pickled (pytorch_model.bin). Convert them to safetensors, then import again.", progress: null }
@@ -157,7 +157,7 @@ export function makeState({ empty }) {
     const deployments = lists.deployments.filter((each) => each.model === model.name).map((each) => each.name);
     const { revision, size_bytes, architecture, max_model_len, source, state, reason, created_at } = model;
     const facts = { parameters: Math.round(size_bytes / 2), dtype: "BF16", quantization: "", warnings: [], author: "admin", notes: "" };
-    const only = { digest: revision, size_bytes, architecture, max_model_len, source, state, reason, created_at, deployments, ...facts };
+    const only = { sentences: {}, digest: revision, size_bytes, architecture, max_model_len, source, state, reason, created_at, deployments, ...facts };
     return { ...model, deployments, revisions: revision ? [only] : [] };
   };
 
@@ -183,6 +183,7 @@ function catalogOf(deployment) {
     name: deployment.name,
     status: deployment.state === "degraded" ? "ready" : deployment.state,
     detail: deployment.state === "ready" || deployment.state === "degraded" ? "" : deployment.reason,
+    sentences: {},
     max_model_len: deployment.max_model_len,
     simulated: deployment.engine === "simulated",
     revision: deployment.revision,
@@ -191,7 +192,7 @@ function catalogOf(deployment) {
 }
 
 function modelOf(name, source, more) {
-  return { name, source, state: "ready", reason: "", revision: digest(name), size_bytes: 269_060_552, architecture: "LlamaForCausalLM",
+  return { name, source, state: "ready", reason: "", sentences: {}, revision: digest(name), size_bytes: 269_060_552, architecture: "LlamaForCausalLM",
     max_model_len: 8192, created_at: now() - 86400, progress: null, deployments: [], revisions: [],
     description: "", tags: [], licence: "", task: "generate", ...more };
 }
@@ -200,7 +201,7 @@ function fitOf({ size_bytes, max_model_len }) {
   const gib = 2 ** 30;
   const kv = (max_model_len ?? 8192) * 131_072;
   const needed = size_bytes + kv + 2 * gib;
-  return { fits: true, reason: `Fits: ${(needed / gib).toFixed(1)} GiB of 21.6 GiB on the GPU with most room; one request with ${max_model_len} tokens.`,
+  return { fits: true, reason: `Fits: ${(needed / gib).toFixed(1)} GiB of 21.6 GiB on the GPU with most room; one request with ${max_model_len} tokens.`, sentences: {},
     weights_bytes: size_bytes, activation_bytes: 1.5 * gib, engine_bytes: gib / 2, kv_cache_bytes: kv, kv_request_bytes: kv, kv_available_bytes: 21.6 * gib - size_bytes - 2 * gib,
     needed_bytes: needed, room_bytes: 21.6 * gib, context_tokens: max_model_len, longest_context_tokens: max_model_len, max_context_tokens: max_model_len,
     max_concurrency: 4, gpus_needed: 1, error: 0.1, calibrated: false, assumptions: ["gpu_memory_utilization is 0.9"] };
@@ -209,14 +210,19 @@ function fitOf({ size_bytes, max_model_len }) {
 const ROUTING = { policy: "prefix-aware", target_ttft_s: 2, max_in_flight: null, queue_requests: 2000, queue_tokens: 8_000_000,
   queue_bytes: 268_435_456, queue_timeout_s: 120, cold_start_timeout_s: 300, continue_streams: true };
 
+const SIMULATION = { start_s: 0, inter_token_s: 0.02, prefill_tokens_per_s: 8000, max_running: 64, inter_token_per_running_s: 0.0005,
+  kv_capacity_tokens: 65536, block_tokens: 16, swap_s: 0, wake_s: 0, weights_bytes: 0 };
+
 function outside(url) {
   return { name: new URL(url).host, url, has_key: true, model: "", weight: 0, max_in_flight: 64, health_path: "/models" };
 }
 
 function deploymentOf(name, engine, model, body = {}) {
-  return { name, model: model?.name ?? "", engine, revision: model?.revision ?? "", state: "starting", reason: "just deployed", eta_s: 6,
+  return { name, model: model?.name ?? "", engine, revision: model?.revision ?? "", state: "starting", reason: "just deployed", sentences: {}, eta_s: 6,
     replicas: body.replicas ?? 1, ready_replicas: 0, starting_replicas: 0, gpus_per_replica: body.gpus_per_replica ?? (engine === "vllm" ? 1 : 0),
     max_model_len: body.max_model_len ?? model?.max_model_len ?? 8192, engine_args: body.engine_args ?? {}, drain_deadline_s: 60,
+    asked_max_model_len: body.max_model_len ?? null, simulation: body.simulation ?? SIMULATION, sleep_mode: body.sleep_mode ?? false,
+    scaling: null, override: null, placement: body.placement ?? "spread", node_labels: body.node_labels ?? {},
     routing: ROUTING, external: [], created_at: now(), updated_at: now() };
 }
 
@@ -225,7 +231,7 @@ function replicaOf(deployment, { state, detail = "", since, load = {} }) {
   serial += 1;
   const node = serial % 2 ? "node-1" : "node-2";
   return { id: `${deployment.name}-${(serial * 7919).toString(36).padStart(5, "0")}`, deployment: deployment.name, model: deployment.model,
-    revision: deployment.revision, engine: deployment.engine, state, detail, address: `10.0.0.${serial % 2 ? 11 : 12}:${31000 + serial}`,
+    revision: deployment.revision, engine: deployment.engine, state, detail, sentences: {}, address: `10.0.0.${serial % 2 ? 11 : 12}:${31000 + serial}`,
     node_id: node, gpus: deployment.engine === "vllm" ? [String(serial % 4)] : [], in_flight: 0, running: 0, waiting: 0, kv_usage: 0,
     generation_tokens_total: 0, started_at: since - 40, state_since: since, ...load };
 }
@@ -240,7 +246,7 @@ function fill(lists) {
   const qwen = modelOf("qwen3-8b-awq", "hf:Qwen/Qwen3-8B-AWQ", { architecture: "Qwen3ForCausalLM", max_model_len: 40960, size_bytes: 6_100_000_000, created_at: now() - 86400 * 9 });
   const smol = modelOf("smollm2", "builtin:smollm2");
   const oss = modelOf("gpt-oss-20b", "modelscope:openai-mirror/gpt-oss-20b", { state: "receiving", size_bytes: 0, revision: "", architecture: "", max_model_len: null,
-    created_at: now() - 300, progress: { phase: "download", done: 4_810_000_000, total: 13_760_000_000, unit: "bytes", eta_s: 412 } });
+    created_at: now() - 300, progress: { phase: "download", sentences: {}, done: 4_810_000_000, total: 13_760_000_000, unit: "bytes", eta_s: 412 } });
   const bad = modelOf("old-llama", "/srv/weights/old-llama", { state: "rejected", revision: "", size_bytes: 0, architecture: "", max_model_len: null, created_at: now() - 4000,
     reason: "pytorch_model.bin is a pickle, and pickles are never loaded. Convert the weights to safetensors, then import them again." });
   lists.models.push(qwen, smol, oss, bad);

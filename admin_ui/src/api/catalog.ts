@@ -7,6 +7,7 @@ interface ListedModel {
   description?: string;
   max_model_len?: number | null;
   revision?: string;
+  images?: boolean;
 }
 
 const STATUSES = ["starting", "ready", "asleep", "swapping", "stopped", "failed"] as const;
@@ -16,8 +17,10 @@ export function catalogOf(list: { data?: ListedModel[] }): CatalogView[] {
     name: model.id,
     status: STATUSES.find((each) => each === model.status) ?? "ready",
     detail: "",
+    sentences: {},
     max_model_len: model.max_model_len ?? null,
     simulated: /simulated/i.test(model.description ?? ""),
+    images: model.images ?? false,
     revision: model.revision ?? "",
     retry_after_s: 10,
   }));

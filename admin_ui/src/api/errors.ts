@@ -1,10 +1,13 @@
 /** What went wrong, in one shape for the admin API, for `/v1` and for typed errors inside a stream. PURE. */
+import type { SentenceView } from "./types";
 
 export interface Failure {
   /** HTTP status; 0 when no answer came at all. */
   status: number;
   code: string;
   message: string;
+  /** The message in parts, of the admin API. */
+  sentence?: SentenceView | null;
   retryAfterS: number | null;
 }
 
@@ -22,7 +25,7 @@ export class ApiError extends Error {
 }
 
 interface Envelope {
-  error?: { message?: unknown; code?: unknown; type?: unknown };
+  error?: { message?: unknown; code?: unknown; type?: unknown; sentence?: SentenceView | null };
 }
 
 /** Reads OpenAI's envelope; anything else becomes a failure with the status alone. */
@@ -33,6 +36,7 @@ export function failureOf(status: number, body: unknown, retryAfter: string | nu
     status,
     code: text(error?.code) || text(error?.type) || `http_${status}`,
     message: text(error?.message),
+    sentence: error?.sentence ?? null,
     retryAfterS: Number.isFinite(seconds) ? seconds : null,
   };
 }

@@ -5,7 +5,7 @@ import { create } from "zustand";
 import { refreshSession } from "./client";
 import { queryClient } from "./queryClient";
 
-const LISTS = ["catalog", "models", "uploads", "deployments", "swaps", "replicas", "nodes"] as const;
+const LISTS = ["catalog", "models", "uploads", "deployments", "swaps", "aliases", "replicas", "nodes", "problems"] as const;
 const RETRY_MS = 2_000;
 
 interface LiveState {

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { catalogOf } from "./catalog";
 import { api, apiFetch, expectData } from "./client";
 import { ApiError, failureOf } from "./errors";
-import type { CatalogView, SwapView, UploadSummary } from "./types";
+import type { CatalogView, HistoryView, SwapView, UploadSummary } from "./types";
 
 async function fetchCatalog(): Promise<CatalogView[]> {
   const response = await apiFetch("/v1/models");
@@ -32,6 +32,9 @@ export const useSwaps = () => useQuery<SwapView[]>({ queryKey: ["swaps"], enable
 export const useDeployments = () =>
   useQuery({ queryKey: ["deployments"], queryFn: async () => expectData(await api.GET("/api/v1/deployments")) });
 
+export const useAliases = () =>
+  useQuery({ queryKey: ["aliases"], queryFn: async () => expectData(await api.GET("/api/v1/aliases")) });
+
 export const useReplicas = () =>
   useQuery({ queryKey: ["replicas"], queryFn: async () => expectData(await api.GET("/api/v1/replicas")) });
 
@@ -43,5 +46,28 @@ export const useSystem = () =>
   useQuery({
     queryKey: ["system"],
     queryFn: async () => expectData(await api.GET("/api/v1/system")),
+    refetchInterval: 10_000,
+  });
+
+export const useProblems = () =>
+  useQuery({ queryKey: ["problems"], queryFn: async () => expectData(await api.GET("/api/v1/problems")) });
+
+export type HistoryWindow = HistoryView["window"];
+
+/** Not among the events: read again every 10 s, as often as there is something new. */
+export const useHistory = (window: HistoryWindow) =>
+  useQuery({
+    queryKey: ["history", window],
+    queryFn: async () => expectData(await api.GET("/api/v1/history", { params: { query: { window } } })),
+    refetchInterval: 10_000,
+    // Another window shows the old one until it is there.
+    placeholderData: (before) => before,
+  });
+
+/** Load of each replica in the last hour. */
+export const useReplicaHistory = () =>
+  useQuery({
+    queryKey: ["history", "replicas"],
+    queryFn: async () => expectData(await api.GET("/api/v1/history/replicas")),
     refetchInterval: 10_000,
   });

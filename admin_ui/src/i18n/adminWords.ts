@@ -2,7 +2,13 @@
 import i18next from "i18next";
 
 import * as en from "./enAdmin";
+import * as enCluster from "./enCluster";
+import * as enOverview from "./enOverview";
+import * as enScaling from "./enScaling";
 import * as zh from "./zhAdmin";
+import * as zhCluster from "./zhCluster";
+import * as zhOverview from "./zhOverview";
+import * as zhScaling from "./zhScaling";
 
-i18next.addResourceBundle("en", "translation", en, true);
-i18next.addResourceBundle("zh-CN", "translation", zh, true);
+for (const words of [en, enCluster, enOverview, enScaling]) i18next.addResourceBundle("en", "translation", words, true);
+for (const words of [zh, zhCluster, zhOverview, zhScaling]) i18next.addResourceBundle("zh-CN", "translation", words, true);

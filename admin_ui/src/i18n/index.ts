@@ -4,6 +4,10 @@ import { initReactI18next } from "react-i18next";
 
 import { en } from "./en";
 import type * as adminWords from "./enAdmin";
+import type * as chatWords from "./enChat";
+import type * as clusterWords from "./enCluster";
+import type * as overviewWords from "./enOverview";
+import type * as scalingWords from "./enScaling";
 import { zh } from "./zh";
 
 export const LANGUAGES = { en: "English", "zh-CN": "简体中文" } as const;
@@ -14,8 +18,15 @@ const STORAGE_KEY = "roundhouse.language";
 declare module "i18next" {
   interface CustomTypeOptions {
     defaultNS: "translation";
-    // The admin pages bring their own words along: whoever only chats need not load them.
-    resources: { translation: typeof en & typeof adminWords };
+    // The chat and the admin pages bring their own words along: whoever only sees one need not load the other's.
+    resources: {
+      translation: typeof en &
+        typeof adminWords &
+        typeof chatWords &
+        typeof clusterWords &
+        typeof overviewWords &
+        typeof scalingWords;
+    };
   }
 }
 
@@ -55,4 +66,6 @@ void i18next.use(initReactI18next).init({
   fallbackLng: "en",
   resources: { en: { translation: en }, "zh-CN": { translation: zh } },
   interpolation: { escapeValue: false },
+  // Words may come after the page that shows them.
+  react: { bindI18nStore: "added" },
 });

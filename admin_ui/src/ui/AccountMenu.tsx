@@ -22,9 +22,10 @@ export function AccountMenu({ other }: Props) {
   return (
     <Menu position="top-start" width={264} withinPortal>
       <Menu.Target>
-        <UnstyledButton className={styles.target} aria-label={t("app.account")}>
+        <UnstyledButton className={styles.target}>
           <IconUserCircle size={20} stroke={stroke} aria-hidden />
           <span className={styles.name}>{session?.name}</span>
+          <span className="visually-hidden">{t("app.account")}</span>
           <IconSettings2 size={16} stroke={stroke} className={styles.gear} aria-hidden />
         </UnstyledButton>
       </Menu.Target>

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import type { Failure } from "@/api/errors";
 import { useFormat } from "@/i18n/useFormat";
+import { useSay } from "@/i18n/useSay";
 
 import { adviceFor, type Advice } from "./advice";
 import { Notice } from "./Notice";
@@ -18,7 +19,8 @@ interface Props {
 export function FailureNotice({ failure, onRetry, advice = adviceFor(failure) }: Props) {
   const { t } = useTranslation();
   const format = useFormat();
-  const happened = advice === "unreachable" ? "" : failure.message;
+  const say = useSay();
+  const happened = advice === "unreachable" ? "" : say(failure.message, failure.sentence);
   return (
     <Notice
       tone={failure.status === 503 ? "wait" : "bad"}

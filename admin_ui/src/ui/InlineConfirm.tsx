@@ -5,6 +5,7 @@ import type { Failure } from "@/api/errors";
 
 import { FailureNotice } from "./FailureNotice";
 import styles from "./InlineConfirm.module.css";
+import { onEscape } from "./onEscape";
 
 interface Props {
   question: string;
@@ -23,7 +24,7 @@ export function InlineConfirm({ question, action, busy = false, failure, onConfi
       className={styles.confirm}
       role="group"
       aria-label={question}
-      onKeyDown={(event) => event.key === "Escape" && onCancel()}
+      onKeyDown={onEscape(onCancel)}
     >
       <span className={styles.question}>{question}</span>
       <span className={styles.buttons}>

@@ -10,13 +10,11 @@ export function Progress({ progress, label }: { progress: ProgressView; label: s
   const { t } = useTranslation();
   const format = useFormat();
   const { done, total, unit, eta_s: left } = progress;
-  const amount = (value: number) => (unit === "bytes" ? format.bytes(value) : format.number(value));
+  const amount = unit === "seconds" ? format.duration : format.bytes;
   const words =
     total === 0
       ? t("admin.models.sizeUnknown", { done: amount(done) })
-      : unit === "bytes"
-        ? t("admin.models.progress", { done: amount(done), total: amount(total) })
-        : t("admin.models.progressItems", { done: amount(done), total: amount(total), unit });
+      : t("admin.models.progress", { done: amount(done), total: amount(total) });
   return (
     <span className={styles.progress}>
       <progress className={styles.bar} max={total || undefined} value={total ? done : undefined} aria-label={label} />

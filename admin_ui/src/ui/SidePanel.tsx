@@ -1,9 +1,10 @@
 import { ActionIcon } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { useEffect, useId, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
 import styles from "./SidePanel.module.css";
+import { useTakenFocus } from "./useTakenFocus";
 
 interface Props {
   title: string;
@@ -15,22 +16,17 @@ interface Props {
 export function SidePanel({ title, onClose, children }: Props) {
   const { t } = useTranslation();
   const heading = useId();
-  const panel = useRef<HTMLElement>(null);
+  const panel = useTakenFocus<HTMLElement>();
   useEffect(() => {
-    const before = document.activeElement;
-    panel.current?.focus();
-    return () => {
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    // On the document: a button that was pressed and is gone leaves the focus outside the panel.
+    const close = (event: KeyboardEvent) => {
+      if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) onClose();
     };
-  }, []);
+    document.addEventListener("keydown", close);
+    return () => document.removeEventListener("keydown", close);
+  }, [onClose]);
   return (
-    <aside
-      ref={panel}
-      className={styles.panel}
-      aria-labelledby={heading}
-      tabIndex={-1}
-      onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && onClose()}
-    >
+    <aside ref={panel} className={styles.panel} aria-labelledby={heading} tabIndex={-1}>
       <header className={styles.head}>
         <h2 id={heading}>{title}</h2>
         <ActionIcon aria-label={t("common.close")} onClick={onClose}>

@@ -22,6 +22,8 @@ const TONES = {
   queued: "wait",
   preparing: "wait",
   first: "wait",
+  canary: "wait",
+  returning: "wait",
   rolling: "wait",
   restarting: "wait",
   undoing: "wait",
@@ -33,7 +35,7 @@ const TONES = {
   dead: "bad",
   gone: "bad",
   stopped: "idle",
-  asleep: "idle",
+  asleep: "rest",
   paused: "idle",
 } as const;
 

@@ -11,6 +11,7 @@ it.each([
   [503, "starting", "", "unavailable"],
   [507, "disk_full", "", "diskFull"],
   [0, "file_gone", "", "fileGone"],
+  [502, "source_unavailable", "", "hub"],
   [502, "bad_gateway", "", "server"],
   [0, "replica_lost", "", "server"],
   [418, "teapot", "", "unknown"],

@@ -14,7 +14,7 @@ const BY_STATUS = {
   507: "diskFull",
 } as const;
 
-type Known = "unreachable" | "cut_off" | "fileGone";
+type Known = "unreachable" | "cut_off" | "fileGone" | "hub";
 
 export type Advice = (typeof BY_STATUS)[keyof typeof BY_STATUS] | Known | "readyNow" | "server" | "unknown";
 
@@ -22,6 +22,7 @@ export function adviceFor({ status, code, message }: Failure): Advice {
   if (code === UNREACHABLE) return "unreachable";
   if (code === CUT_OFF) return "cut_off";
   if (code === FILE_GONE) return "fileGone";
+  if (code === "source_unavailable") return "hub";
   if (/context length|too long|maximum.*tokens/i.test(message)) return "tooLarge";
   const known = (BY_STATUS as Record<number, Advice>)[status];
   return known ?? (status >= 500 || /server|replica|engine/.test(code) ? "server" : "unknown");

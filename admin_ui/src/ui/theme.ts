@@ -22,7 +22,8 @@ export const theme = createTheme({
   headings: { fontFamily: FONT, fontWeight: "600" },
   colors: { accent, gray, dark },
   primaryColor: "accent",
-  primaryShade: { light: 6, dark: 5 },
+  // White on a lighter one is hard to read.
+  primaryShade: 6,
   defaultRadius: "sm",
   radius: { xs: "4px", sm: "6px", md: "8px", lg: "12px", xl: "16px" },
   spacing: { xs: "4px", sm: "8px", md: "12px", lg: "16px", xl: "24px" },

@@ -4,6 +4,115 @@
  */
 
 export interface paths {
+    "/api/v1/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Aliases */
+        get: operations["list_aliases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/aliases/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read Alias */
+        get: operations["read_alias"];
+        /**
+         * Put Alias
+         * @description Create an alias or change its targets; routers follow within a second, and as few sessions move as can be.
+         */
+        put: operations["put_alias"];
+        post?: never;
+        /** Delete Alias */
+        delete: operations["delete_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Chats
+         * @description The newest first; with `search`, those that have it in their title or in a message.
+         */
+        get: operations["list_chats"];
+        put?: never;
+        /**
+         * Import Chat
+         * @description Keep a chat that was exported here or elsewhere, in OpenAI's message format.
+         */
+        post: operations["import_chat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{chat_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read Chat */
+        get: operations["read_chat"];
+        /**
+         * Put Chat
+         * @description Begin a chat or write its messages. 409 `chat_changed` when another page wrote since it was read.
+         */
+        put: operations["put_chat"];
+        post?: never;
+        /** Delete Chat */
+        delete: operations["delete_chat"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Chat
+         * @description Rename it, pin it, put it into a folder.
+         */
+        patch: operations["change_chat"];
+        trace?: never;
+    };
+    "/api/v1/chats/{chat_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Chat
+         * @description The shown branch as a file: a request body in OpenAI's format, or Markdown to read.
+         */
+        get: operations["export_chat"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments": {
         parameters: {
             query?: never;
@@ -46,6 +155,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Deployment
+         * @description Forget why its replicas failed and start them again, as after the cause was mended.
+         */
+        post: operations["retry_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/rollback": {
         parameters: {
             query?: never;
@@ -57,7 +186,7 @@ export interface paths {
         put?: never;
         /**
          * Roll Back
-         * @description Swap back to what was served before; a swap that still prepares is cancelled.
+         * @description Swap back to what was served before; a swap that still prepares is cancelled, a canary goes back.
          */
         post: operations["roll_back"];
         delete?: never;
@@ -75,8 +204,31 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Scale Deployment */
+        /**
+         * Scale Deployment
+         * @description Set the number of replicas, for a time or until it is taken back.
+         */
         post: operations["scale_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/scaling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Scaling
+         * @description The autoscaler's last decisions, with their reasons and figures.
+         */
+        get: operations["read_scaling"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -135,6 +287,66 @@ export interface paths {
          * @description Whole lists, named as in `EventSnapshot`: `catalog` for everyone, all of them for admins.
          */
         get: operations["stream_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read History
+         * @description Traffic, latency and devices, of all models together, of each model and of each host.
+         */
+        get: operations["read_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history/replicas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Replica History
+         * @description Load and KV cache of each replica, at the times that `GET /history` gives for the same window.
+         */
+        get: operations["read_replica_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hubs/{hub}/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Hub
+         * @description Models that can be served here as far as the hub tells, 20 at most, in its own order. Takes up to 10 s.
+         */
+        get: operations["search_hub"];
         put?: never;
         post?: never;
         delete?: never;
@@ -361,6 +573,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{name}/revisions/{digest}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Revisions
+         * @description What is different in a revision: settings, texts, other files, weights.
+         */
+        get: operations["compare_revisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{name}/revisions/{digest}/prefetch": {
         parameters: {
             query?: never;
@@ -398,6 +630,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/nodes/{address}/cordon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cordon Node
+         * @description Start no new replica there; those that run stay. It stays so until it is uncordoned.
+         */
+        post: operations["cordon_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/{address}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drain Node
+         * @description Empty it: each replica there ends once another one, where there is room, has taken its place.
+         */
+        post: operations["drain_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nodes/{address}/uncordon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Uncordon Node
+         * @description It takes replicas again, whether it was cordoned or drained.
+         */
+        post: operations["uncordon_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/problems": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Problems
+         * @description The worst first; at most a few seconds old.
+         */
+        get: operations["list_problems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/replicas": {
         parameters: {
             query?: never;
@@ -409,6 +721,103 @@ export interface paths {
         get: operations["list_replicas"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replicas/{replica_id}/cordon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cordon Replica
+         * @description Give it nothing new; what it has, it finishes. It stays so until it is uncordoned or ends.
+         */
+        post: operations["cordon_replica"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replicas/{replica_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Replica Log
+         * @description Of a replica that runs, on whichever host, or of one that failed within the last hour.
+         */
+        get: operations["read_replica_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replicas/{replica_id}/log/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Replica Log
+         * @description Server-sent events: `log` with a `LogView` for what is there and for what comes, `ended` when the replica is.
+         */
+        get: operations["follow_replica_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replicas/{replica_id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restart Replica
+         * @description Let it finish what it has, then start another one in its place.
+         */
+        post: operations["restart_replica"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replicas/{replica_id}/uncordon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Uncordon Replica */
+        post: operations["uncordon_replica"];
         delete?: never;
         options?: never;
         head?: never;
@@ -449,6 +858,45 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Templates */
+        get: operations["list_templates"];
+        put?: never;
+        /**
+         * Add Templates
+         * @description Keep one, or all of a file.
+         */
+        post: operations["add_templates"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{template_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change Template */
+        put: operations["change_template"];
+        post?: never;
+        /** Delete Template */
+        delete: operations["delete_template"];
         options?: never;
         head?: never;
         patch?: never;
@@ -569,12 +1017,114 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AliasBody
+         * @description A public name whose requests go to deployments of other names.
+         */
+        AliasBody: {
+            /** Targets */
+            targets: components["schemas"]["AliasTargetBody"][];
+        };
+        /** AliasTargetBody */
+        AliasTargetBody: {
+            /**
+             * Model
+             * @description Public name of a deployment
+             */
+            model: string;
+            /**
+             * Weight
+             * @description Its share relative to the other targets'
+             */
+            weight: number;
+        };
+        /** AliasTargetView */
+        AliasTargetView: {
+            /** Model */
+            model: string;
+            /** Share */
+            share: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "starting" | "ready" | "asleep" | "swapping" | "stopped" | "failed";
+            /** Weight */
+            weight: number;
+        };
+        /** AliasView */
+        AliasView: {
+            /** Created At */
+            created_at: number;
+            /** Name */
+            name: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "starting" | "ready" | "asleep" | "swapping" | "stopped" | "failed";
+            /** Targets */
+            targets: components["schemas"]["AliasTargetView"][];
+            /** Updated At */
+            updated_at: number;
+        };
+        /** AnswerFailureBody */
+        AnswerFailureBody: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Status */
+            status: number;
+        };
+        /** AnswerStatsBody */
+        AnswerStatsBody: {
+            /** Completion Tokens */
+            completion_tokens: number | null;
+            /** Duration S */
+            duration_s: number;
+            /** Prompt Tokens */
+            prompt_tokens: number | null;
+            /**
+             * Ttft S
+             * @description Null when the answer was not streamed
+             */
+            ttft_s: number | null;
+        };
+        /**
+         * CanaryBody
+         * @description A trial beside the old revision, after which the new one is promoted or goes back by how it fared.
+         */
+        CanaryBody: {
+            /**
+             * For S
+             * @description It is promoted no sooner
+             * @default 600
+             */
+            for_s: number;
+            /**
+             * Requests
+             * @description Nor before each revision has given so many answers
+             * @default 100
+             */
+            requests: number;
+            /**
+             * Share
+             * @description Of the sessions that the new revision gets
+             */
+            share: number;
+        };
+        /**
          * CatalogView
          * @description A model as a chat page shows it.
          */
         CatalogView: {
             /** Detail */
             detail: string;
+            /**
+             * Images
+             * @description It takes pictures beside text
+             */
+            images: boolean;
             /** Max Model Len */
             max_model_len: number | null;
             /** Name */
@@ -583,6 +1133,10 @@ export interface components {
             retry_after_s: number;
             /** Revision */
             revision: string;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Simulated */
             simulated: boolean;
             /**
@@ -590,6 +1144,158 @@ export interface components {
              * @enum {string}
              */
             status: "starting" | "ready" | "asleep" | "swapping" | "stopped" | "failed";
+        };
+        /**
+         * Cause
+         * @description One word for the sentence that is a decision's reason, so that pages can say it in their own language.
+         * @enum {string}
+         */
+        Cause: "by_hand" | "by_hand_until" | "fixed" | "schedule" | "minimum" | "maximum" | "no_report" | "wakes" | "waits" | "load" | "sleeps" | "fewer" | "kept_queue" | "kept_unknown" | "kept_young" | "asleep" | "idle" | "enough";
+        /** ChatBody */
+        ChatBody: {
+            /** Model */
+            model: string | null;
+            text: components["schemas"]["ChatTextBody"];
+            /**
+             * Title
+             * @description Names a chat that begins; `PATCH` renames it later
+             */
+            title: string;
+            /**
+             * Version
+             * @description As it was read; 0 begins a chat
+             */
+            version: number;
+        };
+        /**
+         * ChatChange
+         * @description What is left out stays as it is.
+         */
+        ChatChange: {
+            /**
+             * Folder
+             * @description Empty: in none
+             */
+            folder?: string | null;
+            /** Pinned */
+            pinned?: boolean | null;
+            /** Title */
+            title?: string | null;
+        };
+        /** ChatHeadView */
+        ChatHeadView: {
+            /** Created At */
+            created_at: number;
+            /** Folder */
+            folder: string;
+            /** Id */
+            id: string;
+            /** Model */
+            model: string | null;
+            /** Pinned */
+            pinned: boolean;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Snippet
+             * @description How the chat ends; in a search, the place that was found
+             */
+            snippet: string;
+            /** Title */
+            title: string;
+            /** Updated At */
+            updated_at: number;
+            /** Version */
+            version: number;
+        };
+        /**
+         * ChatImport
+         * @description A request body of `/v1/chat/completions`, as an export writes it; fields that others add are passed over.
+         */
+        ChatImport: {
+            /** Messages */
+            messages: components["schemas"]["ImportedMessage"][];
+            /** Model */
+            model?: string | null;
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+        };
+        /**
+         * ChatSettingsBody
+         * @description What is sent with the messages; null leaves it to the model.
+         */
+        ChatSettingsBody: {
+            /**
+             * Context Tokens
+             * @description Older turns are left out above it; null: what the model reads
+             */
+            context_tokens: number | null;
+            /** Max Tokens */
+            max_tokens: number | null;
+            /** Seed */
+            seed: number | null;
+            /** Stop */
+            stop: string[];
+            /** Stream */
+            stream: boolean;
+            /** System Prompt */
+            system_prompt: string;
+            /** Temperature */
+            temperature: number | null;
+            /** Top P */
+            top_p: number | null;
+        };
+        /** ChatTextBody */
+        ChatTextBody: {
+            /**
+             * Leaf
+             * @description Last message of the branch that is shown
+             */
+            leaf: string | null;
+            /**
+             * Messages
+             * @description All branches, parents before their children
+             */
+            messages: components["schemas"]["MessageBody"][];
+            /**
+             * Other Model
+             * @description The model that answers beside the first
+             */
+            other_model: string | null;
+            settings: components["schemas"]["ChatSettingsBody"];
+        };
+        /** ChatView */
+        ChatView: {
+            head: components["schemas"]["ChatHeadView"];
+            text: components["schemas"]["ChatTextBody"];
+        };
+        /** ComparisonView */
+        ComparisonView: {
+            /**
+             * After
+             * @description Digest
+             */
+            after: string;
+            /**
+             * Before
+             * @description Digest
+             */
+            before: string;
+            /** Equal */
+            equal: boolean;
+            /**
+             * Files
+             * @description Of which no more is said
+             */
+            files: components["schemas"]["FileChangeView"][];
+            /** Settings */
+            settings: components["schemas"]["SettingsChangeView"][];
+            /** Texts */
+            texts: components["schemas"]["TextChangeView"][];
+            weights: components["schemas"]["WeightsChangeView"];
         };
         /** DeploymentBody */
         DeploymentBody: {
@@ -619,7 +1325,7 @@ export interface components {
             external?: components["schemas"]["ExternalBody"][];
             /**
              * Gpus Per Replica
-             * @description None: 1 where the cluster has GPUs, else 0 (the CPU)
+             * @description None: 1 for vLLM where the cluster has GPUs, else 0 (the CPU)
              */
             gpus_per_replica?: number | null;
             /** Max Model Len */
@@ -630,8 +1336,22 @@ export interface components {
              */
             model?: string | null;
             /**
+             * Node Labels
+             * @description That a node must carry to take a replica
+             */
+            node_labels?: {
+                [key: string]: string;
+            };
+            /**
+             * Placement
+             * @description New replicas on as many hosts as there are, or on as few as possible
+             * @default spread
+             * @enum {string}
+             */
+            placement: "spread" | "pack";
+            /**
              * Replicas
-             * @description None: 1, or 0 for engine `external`
+             * @description None: 1, 0 for engine `external`, or with `scaling` as many as before
              */
             replicas?: number | null;
             /**
@@ -652,6 +1372,8 @@ export interface components {
              *     }
              */
             routing: components["schemas"]["Routing"];
+            /** @description None: the number of replicas is fixed */
+            scaling?: components["schemas"]["Scaling"] | null;
             /**
              * @default {
              *       "block_tokens": 16,
@@ -661,13 +1383,26 @@ export interface components {
              *       "max_running": 64,
              *       "prefill_tokens_per_s": 8000,
              *       "start_s": 0,
-             *       "swap_s": 0
+             *       "swap_s": 0,
+             *       "wake_s": 0,
+             *       "weights_bytes": 0
              *     }
              */
             simulation: components["schemas"]["SimulationBody"];
+            /**
+             * Sleep Mode
+             * @description Replicas that are not needed now keep their weights in the host's memory and give their GPUs up
+             * @default false
+             */
+            sleep_mode: boolean;
         };
         /** DeploymentView */
         DeploymentView: {
+            /**
+             * Asked Max Model Len
+             * @description None leaves it to the engine
+             */
+            asked_max_model_len: number | null;
             /** Created At */
             created_at: number;
             /** Drain Deadline S */
@@ -687,12 +1422,25 @@ export interface components {
             external: components["schemas"]["ExternalView"][];
             /** Gpus Per Replica */
             gpus_per_replica: number;
-            /** Max Model Len */
+            /**
+             * Max Model Len
+             * @description As its replicas say
+             */
             max_model_len: number | null;
             /** Model */
             model: string;
             /** Name */
             name: string;
+            /** Node Labels */
+            node_labels: {
+                [key: string]: string;
+            };
+            override: components["schemas"]["OverrideView"] | null;
+            /**
+             * Placement
+             * @enum {string}
+             */
+            placement: "spread" | "pack";
             /** Ready Replicas */
             ready_replicas: number;
             /** Reason */
@@ -702,13 +1450,21 @@ export interface components {
             /** Revision */
             revision: string;
             routing: components["schemas"]["Routing"];
+            scaling: components["schemas"]["Scaling"] | null;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
+            simulation: components["schemas"]["SimulationBody"];
+            /** Sleep Mode */
+            sleep_mode: boolean;
             /** Starting Replicas */
             starting_replicas: number;
             /**
              * State
              * @enum {string}
              */
-            state: "starting" | "ready" | "degraded" | "swapping" | "stopped" | "failed";
+            state: "starting" | "ready" | "degraded" | "swapping" | "asleep" | "stopped" | "failed";
             /** Updated At */
             updated_at: number;
         };
@@ -720,6 +1476,7 @@ export interface components {
             message: string;
             /** Param */
             param: string | null;
+            sentence: components["schemas"]["SentenceView"] | null;
             /** Type */
             type: string;
         };
@@ -739,6 +1496,8 @@ export interface components {
          *     Event `catalog` goes to everyone; the others only to admins.
          */
         EventSnapshot: {
+            /** Aliases */
+            aliases?: components["schemas"]["AliasView"][] | null;
             /** Catalog */
             catalog?: components["schemas"]["CatalogView"][] | null;
             /** Deployments */
@@ -747,6 +1506,8 @@ export interface components {
             models?: components["schemas"]["ModelView"][] | null;
             /** Nodes */
             nodes?: components["schemas"]["NodeView"][] | null;
+            /** Problems */
+            problems?: components["schemas"]["ProblemView"][] | null;
             /** Replicas */
             replicas?: components["schemas"]["ReplicaView"][] | null;
             /** Swaps */
@@ -843,6 +1604,21 @@ export interface components {
             /** Total Bytes */
             total_bytes: number;
         };
+        /** FileChangeView */
+        FileChangeView: {
+            /**
+             * After Bytes
+             * @description Null: it was removed
+             */
+            after_bytes: number | null;
+            /**
+             * Before Bytes
+             * @description Null: it was added
+             */
+            before_bytes: number | null;
+            /** Path */
+            path: string;
+        };
         /**
          * FitView
          * @description Bytes are those of each GPU, or of a replica's processes on the CPU.
@@ -903,8 +1679,26 @@ export interface components {
             reason: string;
             /** Room Bytes */
             room_bytes: number;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Weights Bytes */
             weights_bytes: number;
+        };
+        /** FixView */
+        FixView: {
+            /** Name */
+            name: string;
+            /** Page */
+            page: string;
+            /**
+             * Remedy
+             * @enum {string}
+             */
+            remedy: "open" | "retry" | "scale" | "uncordon";
+            /** Replicas */
+            replicas: number | null;
         };
         /** GcView */
         GcView: {
@@ -931,6 +1725,99 @@ export interface components {
             memory_bytes: number;
             /** Name */
             name: string;
+            /** Slices */
+            slices: string[];
+            /** Usage */
+            usage: number | null;
+        };
+        /** HistoryView */
+        HistoryView: {
+            /**
+             * At
+             * @description Unix seconds at which each value's time begins
+             */
+            at: number[];
+            /** Hosts */
+            hosts: components["schemas"]["HostSeriesView"][];
+            /** Models */
+            models: components["schemas"]["ModelSeriesView"][];
+            /** Step S */
+            step_s: number;
+            total: components["schemas"]["ModelSeriesView"];
+            /**
+             * Window
+             * @enum {string}
+             */
+            window: "1h" | "6h" | "24h";
+        };
+        /** HostSeriesView */
+        HostSeriesView: {
+            /** Address */
+            address: string;
+            /** Disk Free Bytes */
+            disk_free_bytes: (number | null)[];
+            /** Gpu Memory Bytes */
+            gpu_memory_bytes: (number | null)[];
+            /** Gpu Usage */
+            gpu_usage: (number | null)[];
+            /** Gpu Used Bytes */
+            gpu_used_bytes: (number | null)[];
+        };
+        /**
+         * HubModelView
+         * @description What the hub does not tell is empty or null.
+         */
+        HubModelView: {
+            /**
+             * Downloads
+             * @description As the hub counts them: some do by the month, some in all
+             */
+            downloads: number | null;
+            /**
+             * Gated
+             * @description Who wants it must have agreed on the hub's page, and needs a token
+             */
+            gated: boolean;
+            /**
+             * Id
+             * @description OWNER/NAME
+             */
+            id: string;
+            /**
+             * In Library
+             * @description Name of the model in the library that is from there; empty if there is none
+             */
+            in_library: string;
+            /** Licence */
+            licence: string;
+            /** Likes */
+            likes: number | null;
+            /** Parameters */
+            parameters: number | null;
+            /**
+             * Source
+             * @description What to import to get it
+             */
+            source: string;
+            /** Task */
+            task: string;
+            /**
+             * Updated At
+             * @description Unix seconds
+             */
+            updated_at: number | null;
+        };
+        /**
+         * ImportedMessage
+         * @description OpenAI's form; fields that others add are passed over.
+         */
+        ImportedMessage: {
+            /** Content */
+            content?: string | {
+                [key: string]: unknown;
+            }[] | null;
+            /** Role */
+            role: string;
         };
         /** JoinView */
         JoinView: {
@@ -978,6 +1865,8 @@ export interface components {
         KeyCreated: {
             /** Created At */
             created_at: number;
+            /** Generated Tokens */
+            generated_tokens: number;
             /** Hint */
             hint: string;
             /** Id */
@@ -987,6 +1876,8 @@ export interface components {
              * @description Shown once; only its digest is kept
              */
             key: string;
+            /** Last Used At */
+            last_used_at: number | null;
             /**
              * Max Priority
              * @enum {string}
@@ -994,6 +1885,10 @@ export interface components {
             max_priority: "low" | "normal" | "high";
             /** Name */
             name: string;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Requests */
+            requests: number;
             /**
              * Role
              * @enum {string}
@@ -1008,10 +1903,14 @@ export interface components {
         KeyView: {
             /** Created At */
             created_at: number;
+            /** Generated Tokens */
+            generated_tokens: number;
             /** Hint */
             hint: string;
             /** Id */
             id: string;
+            /** Last Used At */
+            last_used_at: number | null;
             /**
              * Max Priority
              * @enum {string}
@@ -1019,6 +1918,10 @@ export interface components {
             max_priority: "low" | "normal" | "high";
             /** Name */
             name: string;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Requests */
+            requests: number;
             /**
              * Role
              * @enum {string}
@@ -1042,12 +1945,72 @@ export interface components {
              */
             routers: number;
         };
+        /** LogLineView */
+        LogLineView: {
+            /**
+             * Stream
+             * @enum {string}
+             */
+            stream: "out" | "err";
+            /** Text */
+            text: string;
+        };
+        /**
+         * LogView
+         * @description Whole lines, in their order within each stream.
+         */
+        LogView: {
+            /** Ended */
+            ended: boolean;
+            /** Lines */
+            lines: components["schemas"]["LogLineView"][];
+            /** Position */
+            position: string;
+        };
         /** LoginLinkView */
         LoginLinkView: {
             /** Expires In S */
             expires_in_s: number;
             /** Token */
             token: string;
+        };
+        /**
+         * MessageBody
+         * @description One turn. Messages with the same parent are branches.
+         */
+        MessageBody: {
+            /** Content */
+            content: string;
+            /**
+             * Created At
+             * @description Unix seconds
+             */
+            created_at: number;
+            failure: components["schemas"]["AnswerFailureBody"] | null;
+            /**
+             * Finish
+             * @description Of an answer; empty: unfinished
+             * @enum {string}
+             */
+            finish: "" | "complete" | "length" | "stopped" | "failed";
+            /** Id */
+            id: string;
+            /** Images */
+            images: string[];
+            /** Model */
+            model: string;
+            /** Parent */
+            parent: string | null;
+            /** Reasoning */
+            reasoning: string;
+            /** Revision */
+            revision: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "assistant";
+            stats: components["schemas"]["AnswerStatsBody"] | null;
         };
         /**
          * ModelChange
@@ -1130,6 +2093,33 @@ export interface components {
             /** Queued Tokens */
             queued_tokens: number;
         };
+        /** ModelSeriesView */
+        ModelSeriesView: {
+            /** Errors Per S */
+            errors_per_s: (number | null)[];
+            /** First Token P50 S */
+            first_token_p50_s: (number | null)[];
+            /** First Token P99 S */
+            first_token_p99_s: (number | null)[];
+            /** Generated Tokens Per S */
+            generated_tokens_per_s: (number | null)[];
+            /** In Flight */
+            in_flight: (number | null)[];
+            /** Name */
+            name: string;
+            /** Prompt Tokens Per S */
+            prompt_tokens_per_s: (number | null)[];
+            /** Queue P50 S */
+            queue_p50_s: (number | null)[];
+            /** Queue P99 S */
+            queue_p99_s: (number | null)[];
+            /** Queued */
+            queued: (number | null)[];
+            /** Refusals Per S */
+            refusals_per_s: (number | null)[];
+            /** Requests Per S */
+            requests_per_s: (number | null)[];
+        };
         /** ModelView */
         ModelView: {
             /** Architecture */
@@ -1153,6 +2143,10 @@ export interface components {
             revision: string;
             /** Revisions */
             revisions: components["schemas"]["RevisionView"][];
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Size Bytes */
             size_bytes: number;
             /** Source */
@@ -1173,10 +2167,17 @@ export interface components {
             address: string;
             /** Alive */
             alive: boolean;
+            /** Cordoned */
+            cordoned: boolean;
             /** Cpus */
             cpus: number;
             /** Cpus Free */
             cpus_free: number;
+            /**
+             * Drained
+             * @description Its replicas move elsewhere, and none starts there
+             */
+            drained: boolean;
             /** Gpu Devices */
             gpu_devices: components["schemas"]["GpuView"][];
             /** Gpus */
@@ -1189,6 +2190,10 @@ export interface components {
             hostname: string;
             /** Id */
             id: string;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
             /** Memory Bytes */
             memory_bytes: number;
             weights?: components["schemas"]["NodeWeightsView"] | null;
@@ -1209,6 +2214,19 @@ export interface components {
             revisions: string[];
             /** Used Bytes */
             used_bytes: number;
+        };
+        /**
+         * OverrideView
+         * @description A number of replicas that an admin set by hand.
+         */
+        OverrideView: {
+            /** Replicas */
+            replicas: number;
+            /**
+             * Until
+             * @description Unix seconds; None: until it is taken back
+             */
+            until: number | null;
         };
         /**
          * PolicyName
@@ -1235,6 +2253,27 @@ export interface components {
              */
             state: "present" | "fetching" | "refused";
         };
+        /** ProblemView */
+        ProblemView: {
+            fix: components["schemas"]["FixView"] | null;
+            /** Kind */
+            kind: string;
+            /** Log */
+            log: string;
+            /** Message */
+            message: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "bad" | "warning";
+            /** Subject */
+            subject: string;
+            /** Values */
+            values: {
+                [key: string]: string | number | components["schemas"]["SentenceView"];
+            };
+        };
         /** ProgressView */
         ProgressView: {
             /** Done */
@@ -1243,15 +2282,32 @@ export interface components {
             eta_s: number | null;
             /** Phase */
             phase: string;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Total */
             total: number;
             /** Unit */
             unit: string;
         };
+        /** ReplicaSeriesView */
+        ReplicaSeriesView: {
+            /** Deployment */
+            deployment: string;
+            /** Id */
+            id: string;
+            /** Kv Usage */
+            kv_usage: (number | null)[];
+            /** Running */
+            running: (number | null)[];
+        };
         /** ReplicaView */
         ReplicaView: {
             /** Address */
             address: string;
+            /** Cordoned */
+            cordoned: boolean;
             /** Deployment */
             deployment: string;
             /** Detail */
@@ -1269,8 +2325,12 @@ export interface components {
             id: string;
             /** In Flight */
             in_flight: number;
+            /** Kv Capacity Tokens */
+            kv_capacity_tokens: number | null;
             /** Kv Usage */
             kv_usage: number;
+            /** Max Running */
+            max_running: number | null;
             /** Model */
             model: string;
             /** Node Id */
@@ -1279,6 +2339,10 @@ export interface components {
             revision: string;
             /** Running */
             running: number;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Started At */
             started_at: number;
             /**
@@ -1315,6 +2379,10 @@ export interface components {
             quantization: string;
             /** Reason */
             reason: string;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Size Bytes */
             size_bytes: number;
             /** Source */
@@ -1380,10 +2448,215 @@ export interface components {
              */
             target_ttft_s: number;
         };
-        /** ScaleBody */
+        /**
+         * Saying
+         * @description Code of a sentence. In its `english`, times and sizes stand by their names without the unit.
+         * @enum {string}
+         */
+        Saying: "text" | "starting" | "checking_files" | "loading_vllm" | "starting_engine" | "opening_surface" | "simulating_start" | "warming_up" | "falling_asleep" | "waking_up" | "starting_again" | "finishing" | "fetching_weights" | "reading_weights" | "draining" | "loading_weights" | "so_far" | "replica_says" | "ray_says" | "just_deployed" | "replicas_ready" | "replicas_ready_but" | "served_outside" | "meanwhile_outside" | "asleep" | "asleep_in_memory" | "stopped" | "engine_starts" | "waits_for_ray" | "waits_for_room" | "swapping" | "swapping_now" | "serve_gave_up" | "no_target" | "needs_labels" | "all_cordoned" | "needs_gpu" | "needs_gpus" | "no_gpu" | "too_few_gpus" | "needs_cpus" | "too_few_cpus" | "gave_way" | "room_is_made" | "asked_for" | "same_but_numbers" | "files_unknown" | "config_differs" | "file_differs" | "one_replica" | "no_replica" | "room_beside" | "no_room_beside" | "no_room_for_canary" | "looking" | "no_replica_wanted" | "takes_weights" | "proved_weights" | "replica_does" | "starting_new" | "new_replicas_ready" | "replicas_ready_next" | "replacing" | "replacing_lost" | "waits_for_others" | "restarted_with_new" | "promoted" | "going_back" | "cancelled" | "rolled_back" | "served_already" | "not_taken" | "kept_old" | "not_prepared" | "lost_in_swap" | "swap_too_slow" | "not_servable" | "not_started" | "serve_gave_them_up" | "canary_alone" | "canary_lost" | "canary_worse" | "more_failed" | "more_refused" | "more_empty" | "more_cut" | "first_token_later" | "answers_slower" | "asked_too_little" | "too_few_answers" | "too_few_to_tell" | "time_left" | "fared" | "fared_in_time" | "finding_weights" | "downloading" | "copying" | "hashing" | "converting" | "verifying" | "import_cancelled" | "import_broke" | "files_unreadable" | "revision_removed" | "no_disk_for_copy" | "too_large_for_gpus" | "too_large_for_host" | "fetch_all_the_same" | "rejected" | "rejected_code" | "rejected_config" | "rejected_files" | "rejected_limit" | "rejected_numbers" | "rejected_tensors" | "rejected_tokenizer" | "rejected_weights" | "fits" | "fits_narrowly" | "room_on_host" | "room_on_gpu" | "room_on_share" | "room_on_gpus" | "one_request" | "all_requests" | "some_requests" | "beyond_context" | "without_gpu" | "heads_not_split" | "fits_on_fewer" | "fits_on_none" | "needs" | "needs_on_one_host" | "one_here" | "so_many_here" | "gpus_of" | "whole_gpu_of" | "gpu_of" | "gpu_occupied" | "gpu_full" | "fits_otherwise" | "with_tokens" | "with_cache" | "on_gpus" | "either" | "too_large_for" | "too_large_here" | "best_gpu" | "the_host" | "not_deployed" | "no_such_model" | "no_such_revision" | "no_ready_revision" | "model_not_named" | "model_not_ready" | "model_arrives" | "model_is_verified" | "deployment_is_swapped" | "name_is_alias" | "name_is_deployment" | "named_by_alias" | "alias_names_nothing" | "outside_has_no_replicas" | "nothing_to_go_back_to" | "number_is_fixed" | "engine_args" | "engine_args_outside" | "outside_not_named" | "outside_alone" | "no_sleep_mode" | "sleep_outside" | "sleep_without_gpu" | "sleep_where_it_grows" | "swap_running" | "already_served" | "never_swapped" | "serves_no_weights" | "not_in_place" | "restart_with_canary" | "no_canary" | "model_is_deployed" | "revision_unknown" | "revision_in_use" | "revision_is_verified" | "does_not_fit" | "source_is_file" | "source_missing" | "source_unknown" | "no_hub_revision" | "no_bucket" | "import_running" | "name_stands_for_other" | "no_such_replica" | "replica_is_asleep" | "no_such_node" | "no_such_key" | "keys_of_one_name" | "key_invalid" | "login_link_used" | "no_such_chat" | "chat_changed" | "chat_too_long" | "too_many_chats" | "chats_too_large" | "no_such_template" | "too_many_templates" | "field_invalid";
+        /**
+         * ScaleBody
+         * @description Either a number of replicas or `auto`.
+         */
         ScaleBody: {
+            /**
+             * Auto
+             * @description Take back what was set by hand
+             * @default false
+             */
+            auto: boolean;
+            /**
+             * For S
+             * @description Then the load decides again; None: until it is taken back
+             */
+            for_s?: number | null;
+            /** Replicas */
+            replicas?: number | null;
+        };
+        /**
+         * Scaling
+         * @description How the number of replicas follows the load.
+         */
+        Scaling: {
+            /**
+             * Idle Timeout S
+             * @description It sleeps after so long without a request; None: from what a start costs
+             */
+            idle_timeout_s?: number | null;
+            /**
+             * Max Replicas
+             * @default 1
+             */
+            max_replicas: number;
+            /**
+             * Min Replicas
+             * @description 0: it may sleep
+             * @default 1
+             */
+            min_replicas: number;
+            /**
+             * Priority
+             * @description Where GPUs are short, a higher one goes first
+             * @default 0
+             */
+            priority: number;
+            /** Schedules */
+            schedules?: components["schemas"]["ScheduleBody"][];
+            /**
+             * Target Wait S
+             * @description How long a request may wait for its first token; None: the deployment's target_ttft_s
+             */
+            target_wait_s?: number | null;
+            /**
+             * Weight
+             * @description Share of the GPUs among deployments of one priority
+             * @default 1
+             */
+            weight: number;
+        };
+        /**
+         * ScalingInputsView
+         * @description The figures behind a decision.
+         */
+        ScalingInputsView: {
+            /** Arrivals Per S */
+            arrivals_per_s: number;
+            /**
+             * Backlog S
+             * @description Work that is queued, in seconds of one replica's time
+             */
+            backlog_s: number;
+            /** Cold Start S */
+            cold_start_s: number;
+            /**
+             * Demand
+             * @description Replicas that the traffic keeps busy
+             */
+            demand: number;
+            /**
+             * Expected Wait S
+             * @description By the time at which a replica started now would be ready, without it
+             */
+            expected_wait_s: number;
+            /** Idle S */
+            idle_s: number;
+            /** In Flight */
+            in_flight: number;
+            /**
+             * Needed
+             * @description Replicas for the demand, with room for its fluctuation
+             */
+            needed: number;
+            /** Oldest Wait S */
+            oldest_wait_s: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /**
+             * Prompt Tokens
+             * @description Mean of a request, as is the next
+             */
+            prompt_tokens: number;
+            /** Queued */
+            queued: number;
+            /** Ready */
+            ready: number;
+            /**
+             * Recent Need
+             * @description The most of those lately
+             */
+            recent_need: number;
+            /** Starting */
+            starting: number;
+            /** Target Wait S */
+            target_wait_s: number;
+        };
+        /**
+         * ScalingRecordView
+         * @description A decision that changed something, or why.
+         */
+        ScalingRecordView: {
+            /** At */
+            at: number;
+            /** Before */
+            before: number;
+            /** @description One word for the reason, so that pages can say it in their own language */
+            cause: components["schemas"]["Cause"];
+            /**
+             * Granted
+             * @description Less than the target where there is no room
+             */
+            granted: number;
+            inputs: components["schemas"]["ScalingInputsView"];
+            /** Reason */
+            reason: string;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
+            /** Shortage */
+            shortage: string;
+            /** Target */
+            target: number;
+            /**
+             * Values
+             * @description What the reason has beside its words; names of times end in `_s`
+             */
+            values: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * ScalingView
+         * @description How many replicas a deployment has, and why.
+         */
+        ScalingView: {
+            /** Deployment */
+            deployment: string;
+            override: components["schemas"]["OverrideView"] | null;
+            /**
+             * Records
+             * @description Oldest first
+             */
+            records: components["schemas"]["ScalingRecordView"][];
             /** Replicas */
             replicas: number;
+            /** @description None: the number is fixed */
+            scaling: components["schemas"]["Scaling"] | null;
+        };
+        /**
+         * ScheduleBody
+         * @description A window that comes again and again, in which there are at least so many replicas.
+         */
+        ScheduleBody: {
+            /**
+             * Cron
+             * @description When it begins: five fields, minute first
+             */
+            cron: string;
+            /** Duration S */
+            duration_s: number;
+            /** Min Replicas */
+            min_replicas: number;
+            /**
+             * Time Zone
+             * @description As `Asia/Shanghai`
+             * @default UTC
+             */
+            time_zone: string;
+        };
+        /**
+         * SentenceView
+         * @description A sentence as a code and what it has beside its words; other sentences may be among that.
+         */
+        SentenceView: {
+            code: components["schemas"]["Saying"];
+            /**
+             * Values
+             * @description Times end in `_s`, sizes in `_bytes`
+             */
+            values: {
+                [key: string]: string | number | components["schemas"]["SentenceView"];
+            };
         };
         /** SessionCreate */
         SessionCreate: {
@@ -1412,6 +2685,36 @@ export interface components {
              * @enum {string}
              */
             role: "admin" | "user";
+        };
+        /** SettingChangeView */
+        SettingChangeView: {
+            /**
+             * After
+             * @description Null: it was removed
+             */
+            after: string | null;
+            /**
+             * Before
+             * @description As JSON, shortened; null: it was added
+             */
+            before: string | null;
+            /**
+             * Key
+             * @description `a.b[0].c`; a name that is not plain is quoted: `a["b.c"]`
+             */
+            key: string;
+        };
+        /** SettingsChangeView */
+        SettingsChangeView: {
+            /** Changes */
+            changes: components["schemas"]["SettingChangeView"][];
+            /**
+             * More
+             * @description Changes that are left out
+             */
+            more: number;
+            /** Path */
+            path: string;
         };
         /** SimulationBody */
         SimulationBody: {
@@ -1455,9 +2758,22 @@ export interface components {
              * @default 0
              */
             swap_s: number;
+            /**
+             * Wake S
+             * @default 0
+             */
+            wake_s: number;
+            /**
+             * Weights Bytes
+             * @description Host memory that a replica takes while it sleeps
+             * @default 0
+             */
+            weights_bytes: number;
         };
         /** SwapBody */
         SwapBody: {
+            /** @description None: the new revision follows at once */
+            canary?: components["schemas"]["CanaryBody"] | null;
             /**
              * Deadline S
              * @description For requests in flight to end; None: the deployment's drain deadline
@@ -1486,6 +2802,7 @@ export interface components {
             active: boolean;
             /** By */
             by: string;
+            canary: components["schemas"]["CanaryBody"] | null;
             /** Deployment */
             deployment: string;
             /** Detail */
@@ -1500,13 +2817,17 @@ export interface components {
             reason: string;
             /** Replica */
             replica: string;
+            /** Sentences */
+            sentences: {
+                [key: string]: components["schemas"]["SentenceView"];
+            };
             /** Started At */
             started_at: number;
             /**
              * Step
              * @enum {string}
              */
-            step: "queued" | "preparing" | "first" | "rolling" | "restarting" | "undoing" | "done" | "failed";
+            step: "queued" | "preparing" | "first" | "canary" | "returning" | "rolling" | "restarting" | "undoing" | "done" | "failed";
             /**
              * Strategy
              * @enum {string}
@@ -1514,6 +2835,8 @@ export interface components {
             strategy: "in-place" | "surge" | "restart";
             /** To Revision */
             to_revision: string;
+            /** Verdict */
+            verdict: string;
             /** Why */
             why: string;
         };
@@ -1539,6 +2862,52 @@ export interface components {
             started_at: number;
             /** Version */
             version: string;
+        };
+        /** TemplateBody */
+        TemplateBody: {
+            /**
+             * Category
+             * @enum {string}
+             */
+            category: "writing" | "programming" | "study" | "office";
+            /**
+             * Text
+             * @description `{{name}}` is a variable
+             */
+            text: string;
+            /** Title */
+            title: string;
+        };
+        /** TemplateView */
+        TemplateView: {
+            /**
+             * Category
+             * @enum {string}
+             */
+            category: "writing" | "programming" | "study" | "office";
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /** Title */
+            title: string;
+            /** Updated At */
+            updated_at: number;
+        };
+        /** TextChangeView */
+        TextChangeView: {
+            /**
+             * Lines
+             * @description As `diff -u` writes them, without the names of the files
+             */
+            lines: string[];
+            /**
+             * More
+             * @description Lines that are left out
+             */
+            more: number;
+            /** Path */
+            path: string;
         };
         /** UploadBody */
         UploadBody: {
@@ -1658,6 +3027,25 @@ export interface components {
             /** Updated At */
             updated_at: number;
         };
+        /**
+         * WeightsChangeView
+         * @description By content: a file under another name is the same.
+         */
+        WeightsChangeView: {
+            /** After Bytes */
+            after_bytes: number;
+            /** After Files */
+            after_files: number;
+            /** Before Bytes */
+            before_bytes: number;
+            /**
+             * Before Files
+             * @description That only the older revision has
+             */
+            before_files: number;
+            /** Same Files */
+            same_files: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -1667,6 +3055,454 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_aliases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    put_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliasBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    delete_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    list_chats: {
+        parameters: {
+            query?: {
+                search?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatHeadView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    import_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatImport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatHeadView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    put_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatHeadView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    delete_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    change_chat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatHeadView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    export_chat: {
+        parameters: {
+            query?: {
+                format?: "json" | "markdown";
+            };
+            header?: never;
+            path: {
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     list_deployments: {
         parameters: {
             query?: never;
@@ -1827,6 +3663,44 @@ export interface operations {
             };
         };
     };
+    retry_deployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     roll_back: {
         parameters: {
             query?: never;
@@ -1889,6 +3763,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_scaling: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScalingView"];
                 };
             };
             /** @description Client Error */
@@ -2011,6 +3925,131 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventSnapshot"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_history: {
+        parameters: {
+            query?: {
+                /** @description How far back; each time in 360 steps */
+                window?: "1h" | "6h" | "24h";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_replica_history: {
+        parameters: {
+            query?: {
+                /** @description How far back; each time in 360 steps */
+                window?: "1h" | "6h" | "24h";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplicaSeriesView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    search_hub: {
+        parameters: {
+            query: {
+                /** @description Words, as typed into the hub's search */
+                query: string;
+            };
+            header?: never;
+            path: {
+                hub: "hf" | "modelscope";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HubModelView"][];
                 };
             };
             /** @description Client Error */
@@ -2635,6 +4674,50 @@ export interface operations {
             };
         };
     };
+    compare_revisions: {
+        parameters: {
+            query?: {
+                /** @description Digest; left out: the revision that came before it */
+                since?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     prefetch_revision: {
         parameters: {
             query?: never;
@@ -2718,6 +4801,158 @@ export interface operations {
             };
         };
     };
+    cordon_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    drain_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    uncordon_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    list_problems: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
     list_replicas: {
         parameters: {
             query?: never;
@@ -2735,6 +4970,206 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ReplicaView"][];
                 };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    cordon_replica: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                replica_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    read_replica_log: {
+        parameters: {
+            query?: {
+                /** @description The `position` of what was read before; empty: the newest */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                replica_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    follow_replica_log: {
+        parameters: {
+            query?: {
+                /** @description The `position` of what was read before; empty: the newest */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                replica_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    restart_replica: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                replica_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    uncordon_replica: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                replica_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Client Error */
             "4XX": {
@@ -2889,6 +5324,168 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SystemView"];
                 };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    list_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    add_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateBody"][];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateView"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    change_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateView"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+            /** @description Server Error */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorView"];
+                };
+            };
+        };
+    };
+    delete_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Client Error */
             "4XX": {

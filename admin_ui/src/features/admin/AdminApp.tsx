@@ -10,11 +10,13 @@ import { OfflineBar } from "@/ui/OfflineBar";
 
 import styles from "./AdminApp.module.css";
 import { AdminNav } from "./AdminNav";
+import { ConnectPage } from "./connect/ConnectPage";
 import { DeploymentsPage } from "./deployments/DeploymentsPage";
 import { KeysPage } from "./keys/KeysPage";
 import { ModelPage } from "./models/detail/ModelPage";
 import { ModelsPage } from "./models/ModelsPage";
 import { NodesPage } from "./nodes/NodesPage";
+import { OverviewPage } from "./overview/OverviewPage";
 import { ReplicasPage } from "./replicas/ReplicasPage";
 
 export default function AdminApp() {
@@ -28,13 +30,15 @@ export default function AdminApp() {
         <OfflineBar />
         {session?.role === "admin" ? (
           <Routes>
+            <Route path="overview" element={<OverviewPage />} />
             <Route path="deployments" element={<DeploymentsPage />} />
             <Route path="models" element={<ModelsPage />} />
             <Route path="models/:name" element={<ModelPage />} />
             <Route path="replicas" element={<ReplicasPage />} />
             <Route path="nodes" element={<NodesPage />} />
             <Route path="keys" element={<KeysPage />} />
-            <Route path="*" element={<Navigate to="/admin/deployments" replace />} />
+            <Route path="connect" element={<ConnectPage />} />
+            <Route path="*" element={<Navigate to="/admin/overview" replace />} />
           </Routes>
         ) : (
           <main className={styles.forbidden}>

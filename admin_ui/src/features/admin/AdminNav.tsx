@@ -1,20 +1,33 @@
 import { ActionIcon } from "@mantine/core";
-import { IconBox, IconKey, IconMenu2, IconMessage, IconRocket, IconServer2, IconStack2 } from "@tabler/icons-react";
+import {
+  IconBox,
+  IconChartLine,
+  IconKey,
+  IconMenu2,
+  IconMessage,
+  IconPlugConnected,
+  IconRocket,
+  IconServer2,
+  IconStack2,
+} from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link, NavLink } from "react-router";
 
 import { useSession } from "@/api/session";
 import { AccountMenu } from "@/ui/AccountMenu";
 import { Mark } from "@/ui/Mark";
+import { onEscape } from "@/ui/onEscape";
 
 import styles from "./AdminApp.module.css";
 
 const PAGES = [
+  { path: "overview", icon: IconChartLine },
   { path: "deployments", icon: IconRocket },
   { path: "models", icon: IconBox },
   { path: "replicas", icon: IconStack2 },
   { path: "nodes", icon: IconServer2 },
   { path: "keys", icon: IconKey },
+  { path: "connect", icon: IconPlugConnected },
 ] as const;
 
 interface Props {
@@ -40,7 +53,7 @@ export function AdminNav({ open, onToggle }: Props) {
         className={styles.nav}
         data-open={open}
         aria-label={t("nav.label")}
-        onKeyDown={(event) => event.key === "Escape" && onToggle(false)}
+        onKeyDown={open ? onEscape(() => onToggle(false)) : undefined}
       >
         <Link to="/" className={styles.brand}>
           <Mark size={22} />

@@ -1,32 +1,45 @@
 import { Checkbox, NumberInput, Textarea } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 
-import type { DeployForm } from "./deployForm";
+import type { Simulation } from "@/api/types";
+
+import type { DeployForm, Problems } from "./deployForm";
 import styles from "./deployments.module.css";
 import { numberOrNull } from "./numberOrNull";
+import { PlacementFields } from "./scaling/PlacementFields";
+import { ShareFields } from "./scaling/ScalingFields";
 
 interface Props {
   form: DeployForm;
   onChange: (part: Partial<DeployForm>) => void;
-  badArgs: boolean;
+  /** Those that are to be shown. */
+  problems: Problems;
 }
 
 /** What most people leave as it is. */
-export function Advanced({ form, onChange, badArgs }: Props) {
+export function Advanced({ form, onChange, problems }: Props) {
   const { t } = useTranslation();
-  const pace = (label: string, field: "startS" | "interTokenS" | "prefill" | "maxRunning", step: number) => (
+  const pace = (label: string, field: keyof Simulation, step: number) => (
     <NumberInput
       label={label}
-      value={form[field]}
-      onChange={(value) => onChange({ [field]: numberOrNull(value) ?? 0 })}
+      value={form.simulation[field]}
+      onChange={(value) => onChange({ simulation: { ...form.simulation, [field]: numberOrNull(value) ?? 0 } })}
       min={0}
       step={step}
     />
   );
   return (
-    <details className={styles.advanced} open={badArgs || undefined}>
+    <details className={styles.advanced} open={problems.args || problems.labels || problems.scaling?.weight}>
       <summary>{t("admin.deployments.advanced")}</summary>
       <div>
+        {form.followsLoad && (
+          <ShareFields
+            form={form.scaling}
+            problems={problems.scaling ?? {}}
+            onChange={(part) => onChange({ scaling: { ...form.scaling, ...part } })}
+          />
+        )}
+        <PlacementFields form={form} badLabels={problems.labels === true} onChange={onChange} />
         <NumberInput
           label={t("admin.deployments.context")}
           description={t("admin.deployments.contextHelp")}
@@ -45,10 +58,16 @@ export function Advanced({ form, onChange, badArgs }: Props) {
               placeholder='{"enforce_eager": true}'
               value={form.args}
               onChange={(event) => onChange({ args: event.currentTarget.value })}
-              error={badArgs && t("admin.deployments.argsInvalid")}
+              error={problems.args && t("admin.deployments.argsInvalid")}
               autosize
               minRows={2}
               spellCheck={false}
+            />
+            <Checkbox
+              label={t("admin.deployments.sleepMode")}
+              description={t("admin.deployments.sleepModeHelp")}
+              checked={form.sleepMode}
+              onChange={(event) => onChange({ sleepMode: event.currentTarget.checked })}
             />
             <Checkbox
               label={t("library.fit.anyway")}
@@ -58,10 +77,10 @@ export function Advanced({ form, onChange, badArgs }: Props) {
           </>
         ) : (
           <>
-            {pace(t("admin.deployments.startS"), "startS", 1)}
-            {pace(t("admin.deployments.interToken"), "interTokenS", 0.005)}
-            {pace(t("admin.deployments.prefill"), "prefill", 1000)}
-            {pace(t("admin.deployments.maxRunning"), "maxRunning", 1)}
+            {pace(t("admin.deployments.startS"), "start_s", 1)}
+            {pace(t("admin.deployments.interToken"), "inter_token_s", 0.005)}
+            {pace(t("admin.deployments.prefill"), "prefill_tokens_per_s", 1000)}
+            {pace(t("admin.deployments.maxRunning"), "max_running", 1)}
           </>
         )}
       </div>

@@ -5,7 +5,7 @@ import { Link } from "react-router";
 
 import { toFailure } from "@/api/errors";
 import { useDeployments, useModels } from "@/api/queries";
-import type { RevisionView } from "@/api/types";
+import type { DeploymentView, RevisionView } from "@/api/types";
 import { FailureNotice } from "@/ui/FailureNotice";
 import { Notice } from "@/ui/Notice";
 import { shortDigest } from "@/ui/shortDigest";
@@ -13,25 +13,22 @@ import { SidePanel } from "@/ui/SidePanel";
 
 import { useDeploy } from "./actions";
 import { Advanced } from "./Advanced";
-import { EMPTY_FORM, nameOf, problemsOf, type DeployForm } from "./deployForm";
+import { nameOf, problemsOf, type DeployForm } from "./deployForm";
 import styles from "./deployments.module.css";
 import { numberOrNull } from "./numberOrNull";
+import { HowMany } from "./scaling/HowMany";
 
 interface Props {
-  /** Chosen already, or "". */
-  model: string;
-  /** One of its revisions, or "" for the newest. */
-  revision: string;
+  /** What the form holds at first. */
+  start: DeployForm;
+  /** The deployment that is changed; else a new one is made. */
+  changed?: DeploymentView;
   onClose: () => void;
 }
 
-export function DeployPanel({ model, revision, onClose }: Props) {
+export function DeployPanel({ start, changed, onClose }: Props) {
   const { t } = useTranslation();
-  const [form, setForm] = useState<DeployForm>({
-    ...EMPTY_FORM,
-    model: model || null,
-    revision: revision || null,
-  });
+  const [form, setForm] = useState(start);
   const [tried, setTried] = useState(false);
   const ready = (useModels().data ?? []).filter((each) => each.state === "ready");
   const revisions = (ready.find((each) => each.name === form.model)?.revisions ?? [])
@@ -41,6 +38,7 @@ export function DeployPanel({ model, revision, onClose }: Props) {
   const deploy = useDeploy(onClose);
   const change = (part: Partial<DeployForm>) => setForm((old) => ({ ...old, ...part }));
   const problems = problemsOf(form);
+  const shown = tried ? problems : {};
   const name = nameOf(form);
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -48,13 +46,17 @@ export function DeployPanel({ model, revision, onClose }: Props) {
     if (Object.keys(problems).length === 0) deploy.mutate(form);
   };
   return (
-    <SidePanel title={t("admin.deployments.deployTitle")} onClose={onClose}>
+    <SidePanel
+      title={changed ? t("admin.deployments.changeTitle", { name }) : t("admin.deployments.deployTitle")}
+      onClose={onClose}
+    >
       <form onSubmit={submit} noValidate>
         <SegmentedControl
           aria-label={t("col.engine")}
           fullWidth
           value={form.engine}
-          onChange={(engine) => change({ engine: engine as DeployForm["engine"] })}
+          // Arguments of one engine mean nothing to the other.
+          onChange={(engine) => change({ engine: engine as DeployForm["engine"], args: "" })}
           data={[
             { value: "vllm", label: t("admin.deployments.vllm") },
             { value: "simulated", label: t("admin.deployments.simulated") },
@@ -63,7 +65,7 @@ export function DeployPanel({ model, revision, onClose }: Props) {
         {form.engine === "simulated" && <p className={styles.help}>{t("admin.deployments.simulatedHelp")}</p>}
         {form.engine === "vllm" && ready.length === 0 && (
           <p className={styles.help}>
-            <Trans i18nKey="admin.deployments.noModels" components={{ link: <Link to="/admin/models?import" /> }} />
+            <Trans i18nKey="admin.deployments.noModels" components={{ to: <Link to="/admin/models?import" /> }} />
           </p>
         )}
         {form.engine === "vllm" && ready.length > 0 && (
@@ -73,7 +75,7 @@ export function DeployPanel({ model, revision, onClose }: Props) {
             data={ready.map((each) => each.name)}
             value={form.model}
             onChange={(chosen) => change({ model: chosen, revision: null })}
-            error={tried && problems.model && t("admin.deployments.modelPlaceholder")}
+            error={shown.model && t("admin.deployments.modelPlaceholder")}
             searchable={ready.length > 8}
           />
         )}
@@ -87,41 +89,35 @@ export function DeployPanel({ model, revision, onClose }: Props) {
             clearable
           />
         )}
-        <TextInput
-          label={t("admin.deployments.name")}
-          description={t("admin.deployments.nameHelp")}
-          placeholder={nameOf({ ...form, name: "" })}
-          value={form.name}
-          onChange={(event) => change({ name: event.currentTarget.value })}
-          error={tried && problems.name && !problems.model && t("admin.deployments.nameInvalid")}
-        />
-        <div className={styles.pair}>
-          <NumberInput
-            label={t("admin.deployments.replicas")}
-            value={form.replicas}
-            onChange={(value) => change({ replicas: numberOrNull(value) ?? 0 })}
-            min={0}
-            max={1024}
-            allowDecimal={false}
+        {!changed && (
+          <TextInput
+            label={t("admin.deployments.name")}
+            description={t("admin.deployments.nameHelp")}
+            placeholder={nameOf({ ...form, name: "" })}
+            value={form.name}
+            onChange={(event) => change({ name: event.currentTarget.value })}
+            error={shown.name && !shown.model && t("admin.deployments.nameInvalid")}
           />
-          {form.engine === "vllm" && (
-            <NumberInput
-              label={t("admin.deployments.gpus")}
-              placeholder={t("admin.deployments.auto")}
-              value={form.gpus ?? ""}
-              onChange={(value) => change({ gpus: numberOrNull(value) })}
-              min={0}
-              step={1}
-            />
-          )}
-        </div>
-        <Advanced form={form} onChange={change} badArgs={tried && problems.args === true} />
-        {deployments.some((each) => each.name === name) && (
+        )}
+        <HowMany form={form} problems={shown.scaling ?? {}} onChange={change} />
+        {form.engine === "vllm" && (
+          <NumberInput
+            label={t("admin.deployments.gpus")}
+            placeholder={t("admin.deployments.auto")}
+            value={form.gpus ?? ""}
+            onChange={(value) => change({ gpus: numberOrNull(value) })}
+            min={0}
+            step={1}
+          />
+        )}
+        <Advanced form={form} onChange={change} problems={shown} />
+        {changed && <p className={styles.help}>{t("admin.deployments.changeHelp")}</p>}
+        {!changed && deployments.some((each) => each.name === name) && (
           <Notice tone="wait">{t("admin.deployments.replaces", { name })}</Notice>
         )}
         {deploy.error && <FailureNotice failure={toFailure(deploy.error)} />}
         <Button type="submit" size="sm" loading={deploy.isPending}>
-          {deploy.isPending ? t("admin.deployments.submitting") : t("admin.deployments.submit")}
+          {t(deploy.isPending ? "admin.deployments.submitting" : changed ? "admin.deployments.change" : "admin.deployments.submit")}
         </Button>
       </form>
     </SidePanel>

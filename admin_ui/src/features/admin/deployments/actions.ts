@@ -19,16 +19,6 @@ export function useDeploy(onDone: () => void) {
   });
 }
 
-export function useScale(name: string, onDone: () => void) {
-  return useMutation({
-    mutationFn: async (replicas: number) =>
-      expectData(
-        await api.POST("/api/v1/deployments/{name}/scale", { params: { path: { name } }, body: { replicas } }),
-      ),
-    onSuccess: onDone,
-  });
-}
-
 export function useUndeploy(name: string, onDone: () => void) {
   return useMutation({
     mutationFn: async () => expectData(await api.DELETE("/api/v1/deployments/{name}", { params: { path: { name } } })),

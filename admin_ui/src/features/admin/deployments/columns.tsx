@@ -3,13 +3,12 @@ import { useTranslation } from "react-i18next";
 import { useReplicas, useSwaps } from "@/api/queries";
 import type { DeploymentView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
-import { Countdown } from "@/ui/Countdown";
 import type { Column } from "@/ui/DataTable";
 import { SimulatedBadge } from "@/ui/SimulatedBadge";
-import { State } from "@/ui/State";
 import { Code, Nothing, RowName } from "@/ui/Text";
 
-import { stateSince } from "./since";
+import { ReplicasCell } from "./scaling/ReplicasCell";
+import { StateCell } from "./StateCell";
 
 export function useDeploymentColumns(): Column<DeploymentView>[] {
   const { t } = useTranslation();
@@ -24,16 +23,7 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
       id: "state",
       title: t("col.state"),
       sort: (row) => row.state,
-      cell: (row) => (
-        <State
-          state={row.state}
-          since={stateSince(row, replicas, swaps)}
-          // Ready rows say it all in the column of replicas, if they have any.
-          reason={row.state === "ready" && row.replicas > 0 ? undefined : row.reason}
-        >
-          {row.state === "starting" && row.eta_s !== null && <Countdown seconds={row.eta_s} />}
-        </State>
-      ),
+      cell: (row) => <StateCell row={row} replicas={replicas} swaps={swaps} />,
     },
     {
       id: "model",
@@ -50,7 +40,7 @@ export function useDeploymentColumns(): Column<DeploymentView>[] {
         row.engine === "external" ? (
           <Nothing />
         ) : (
-          t("admin.deployments.readyOf", { ready: row.ready_replicas, wanted: row.replicas })
+          <ReplicasCell row={row} />
         ),
     },
     {

@@ -11,7 +11,8 @@ import { EmptyState } from "@/ui/EmptyState";
 import { InlineConfirm } from "@/ui/InlineConfirm";
 import { LiveTable } from "@/ui/LiveTable";
 import { RowAction } from "@/ui/RowAction";
-import { Code, RowName } from "@/ui/Text";
+import { Code, Dim, RowName } from "@/ui/Text";
+import { useNow } from "@/ui/useNow";
 
 import { Page } from "../Page";
 import { usePanel } from "../usePanel";
@@ -70,15 +71,42 @@ function Revoke({ row, onDone }: { row: KeyView; onDone: () => void }) {
 function useKeyColumns(): Column<KeyView>[] {
   const { t } = useTranslation();
   const format = useFormat();
+  const now = useNow(10_000);
   return [
     { id: "name", title: t("col.name"), sort: (row) => row.name, cell: (row) => <RowName>{row.name}</RowName> },
     { id: "role", title: t("col.role"), sort: (row) => row.role, cell: (row) => t(`admin.keys.${row.role}`) },
     { id: "hint", title: t("col.hint"), cell: (row) => <Code>{row.hint}</Code> },
     {
+      id: "lastUsed",
+      title: t("keyUse.col.lastUsed"),
+      sort: (row) => row.last_used_at ?? 0,
+      cell: (row) =>
+        row.last_used_at === null ? (
+          <Dim>{t("keyUse.never")}</Dim>
+        ) : (
+          <time title={format.time(row.last_used_at)}>{format.ago(row.last_used_at, now)}</time>
+        ),
+    },
+    {
+      id: "requests",
+      title: t("keyUse.col.requests"),
+      numeric: true,
+      sort: (row) => row.requests,
+      cell: (row) => format.number(row.requests),
+    },
+    {
+      id: "tokens",
+      title: t("keyUse.col.tokens"),
+      numeric: true,
+      needs: "medium",
+      sort: (row) => row.prompt_tokens + row.generated_tokens,
+      cell: (row) => `${format.compact(row.prompt_tokens)} · ${format.compact(row.generated_tokens)}`,
+    },
+    {
       id: "created",
       title: t("col.created"),
       numeric: true,
-      needs: "medium",
+      needs: "wide",
       sort: (row) => row.created_at,
       cell: (row) => format.time(row.created_at),
     },

@@ -7,9 +7,14 @@ import type { KeyCreate } from "@/api/types";
 const KEYS = ["keys"];
 const reload = () => queryClient.invalidateQueries({ queryKey: KEYS });
 
-/** Keys are not among the events: read again whenever the page is opened. */
+/** Keys are not among the events, and their use grows all the time: read again every 5 s. */
 export const useKeys = () =>
-  useQuery({ queryKey: KEYS, queryFn: async () => expectData(await api.GET("/api/v1/keys")), staleTime: 0 });
+  useQuery({
+    queryKey: KEYS,
+    queryFn: async () => expectData(await api.GET("/api/v1/keys")),
+    staleTime: 0,
+    refetchInterval: 5_000,
+  });
 
 export function useCreateKey() {
   return useMutation({

@@ -8,6 +8,7 @@ import { SidePanel } from "@/ui/SidePanel";
 
 import { useImport } from "./actions";
 import styles from "./models.module.css";
+import { HubSearch } from "./search/HubSearch";
 
 const EXAMPLES = [
   ["builtin:smollm2", "exampleBuiltin"],
@@ -40,6 +41,7 @@ export function ImportPanel({ onClose }: { onClose: () => void }) {
   };
   return (
     <SidePanel title={t("admin.models.importTitle")} onClose={onClose}>
+      <HubSearch source={source} onChoose={setSource} />
       <form onSubmit={submit}>
         <TextInput
           label={t("admin.models.source")}

@@ -3,6 +3,7 @@ import { Link } from "react-router";
 
 import type { ModelView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
+import { useSay } from "@/i18n/useSay";
 import type { Column } from "@/ui/DataTable";
 import { Progress } from "@/ui/Progress";
 import { State } from "@/ui/State";
@@ -12,10 +13,12 @@ import { useNow } from "@/ui/useNow";
 import { modelPath } from "./modelPath";
 import styles from "./models.module.css";
 import { SourceText } from "./SourceText";
+import { whyOf } from "./whyOf";
 
 export function useModelColumns(): Column<ModelView>[] {
   const { t } = useTranslation();
   const format = useFormat();
+  const say = useSay();
   const now = useNow(30_000);
   return [
     {
@@ -37,7 +40,7 @@ export function useModelColumns(): Column<ModelView>[] {
       sort: (row) => row.state,
       cell: (row) => (
         <span className={styles.named}>
-          <State state={row.state} reason={row.reason || row.progress?.phase || undefined} />
+          <State state={row.state} reason={whyOf(row, say)} />
           {row.progress && <Progress progress={row.progress} label={row.name} />}
         </span>
       ),

@@ -1,63 +1,64 @@
 import { ActionIcon, Tooltip } from "@mantine/core";
-import { IconAdjustmentsHorizontal, IconDownload, IconEdit, IconLayoutSidebarLeftExpand } from "@tabler/icons-react";
+import { IconAdjustmentsHorizontal, IconEdit, IconLayoutSidebarLeftExpand, type Icon } from "@tabler/icons-react";
+import { memo } from "react";
 import { useTranslation } from "react-i18next";
 
-import { exportOf, fileNameOf, type Conversation } from "../state/conversation";
-import { openChat, useChat } from "../state/store";
+import { useSay } from "@/i18n/useSay";
+
+import { openChat } from "../state/library";
+import { useChat } from "../state/store";
 import styles from "./ChatHead.module.css";
-import { download } from "./download";
 
 interface Props {
-  conversation: Conversation | null;
+  title: string | undefined;
   railOpen: boolean;
   onShowRail: () => void;
   settingsOpen: boolean;
   onSettings: () => void;
 }
 
-export function ChatHead({ conversation, railOpen, onShowRail, settingsOpen, onSettings }: Props) {
+/** Stays as it is while an answer is drawn. */
+export const ChatHead = memo(function ChatHead({ title, railOpen, onShowRail, settingsOpen, onSettings }: Props) {
   const { t } = useTranslation();
-  const storageFull = useChat((state) => state.storageFull);
-  const stroke = 1.75;
+  const say = useSay();
+  const failure = useChat((state) => (state.openId === null ? undefined : state.unsaved[state.openId]));
   return (
     <>
       <header className={styles.head}>
-        {!railOpen && (
-          <>
-            <Tooltip label={t("chat.showRail")}>
-              <ActionIcon aria-label={t("chat.showRail")} onClick={onShowRail}>
-                <IconLayoutSidebarLeftExpand size={20} stroke={stroke} />
-              </ActionIcon>
-            </Tooltip>
-            <Tooltip label={t("chat.newChat")}>
-              <ActionIcon aria-label={t("chat.newChat")} onClick={() => openChat(null)}>
-                <IconEdit size={20} stroke={stroke} />
-              </ActionIcon>
-            </Tooltip>
-          </>
-        )}
-        <h1 className={styles.title}>{conversation?.title}</h1>
-        {conversation && (
-          <Tooltip label={t("chat.export")}>
-            <ActionIcon
-              aria-label={t("chat.export")}
-              onClick={() => download(fileNameOf(conversation), exportOf(conversation))}
-            >
-              <IconDownload size={20} stroke={stroke} />
-            </ActionIcon>
-          </Tooltip>
-        )}
-        <Tooltip label={t("chat.settings")}>
-          <ActionIcon aria-label={t("chat.settings")} aria-expanded={settingsOpen} onClick={onSettings}>
-            <IconAdjustmentsHorizontal size={20} stroke={stroke} />
-          </ActionIcon>
-        </Tooltip>
+        {!railOpen && <Action icon={IconLayoutSidebarLeftExpand} label={t("chat.showRail")} onClick={onShowRail} />}
+        {!railOpen && <Action icon={IconEdit} label={t("chat.newChat")} onClick={() => void openChat(null)} />}
+        <h1 className={styles.title}>{title}</h1>
+        <Action
+          icon={IconAdjustmentsHorizontal}
+          label={t("chat.settings")}
+          expanded={settingsOpen}
+          onClick={onSettings}
+        />
       </header>
-      {storageFull && (
+      {failure && (
         <div className={styles.warning} role="alert">
-          {t("chat.storageFull")}
+          {failure.status === 0 || failure.status >= 500
+            ? t("chat.unsaved")
+            : `${t("chat.refused")} ${say(failure.message, failure.sentence)}`}
         </div>
       )}
     </>
+  );
+});
+
+interface ActionProps {
+  icon: Icon;
+  label: string;
+  expanded?: boolean;
+  onClick: () => void;
+}
+
+function Action({ icon: Image, label, expanded, onClick }: ActionProps) {
+  return (
+    <Tooltip label={label}>
+      <ActionIcon aria-label={label} aria-expanded={expanded} onClick={onClick}>
+        <Image size={20} stroke={1.75} />
+      </ActionIcon>
+    </Tooltip>
   );
 }

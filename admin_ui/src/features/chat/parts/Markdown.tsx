@@ -1,49 +1,43 @@
-import { memo, useRef, type ComponentProps } from "react";
-import { useTranslation } from "react-i18next";
-import ReactMarkdown, { type Components } from "react-markdown";
-import remarkGfm from "remark-gfm";
+import { lazy, memo, Suspense, useMemo } from "react";
 
-import { CopyButton } from "@/ui/CopyButton";
-
+import { splitBlocks, type Block } from "../stream/blocks";
+import { hasMath } from "../stream/math";
+import { CodeBlock } from "./CodeBlock";
 import styles from "./Markdown.module.css";
 
-const PLUGINS = [remarkGfm];
+/** Not needed before the first answer, but then at once: asked for as soon as the page stands. */
+const importProse = () => import("./Prose");
+setTimeout(() => void importProse());
 
-/** A model's words as Markdown. Raw HTML stays text; images are links, for a picture can carry words away. */
-export const Markdown = memo(function Markdown({ text }: { text: string }) {
+const Prose = lazy(importProse);
+const MathProse = lazy(() => import("./MathProse"));
+
+/** A model's words as Markdown, block by block: while they grow, only the last block is read again. */
+export const Markdown = memo(function Markdown({ text, writing }: { text: string; writing: boolean }) {
+  const blocks = useMemo(() => splitBlocks(text), [text]);
   return (
     <div className={styles.prose}>
-      <ReactMarkdown remarkPlugins={PLUGINS} components={COMPONENTS}>
-        {text}
-      </ReactMarkdown>
+      {blocks.map((block, index) => (
+        <OneBlock key={index} {...block} writing={writing && index === blocks.length - 1} />
+      ))}
     </div>
   );
 });
 
-const COMPONENTS: Components = {
-  a: ({ node: _, ...rest }) => <a {...rest} target="_blank" rel="noopener noreferrer nofollow" />,
-  img: ({ src, alt }) => (
-    <a href={typeof src === "string" ? src : undefined} target="_blank" rel="noopener noreferrer nofollow">
-      {alt || String(src)}
-    </a>
-  ),
-  pre: ({ node: _, ...rest }) => <CodeBlock {...rest} />,
-  table: ({ node: _, ...rest }) => (
-    <div className={styles.wide}>
-      <table {...rest} />
-    </div>
-  ),
-};
+type Props = Block & { writing: boolean };
 
-function CodeBlock(props: ComponentProps<"pre">) {
-  const { t } = useTranslation();
-  const block = useRef<HTMLPreElement>(null);
-  return (
-    <div className={styles.code}>
-      <pre {...props} ref={block} tabIndex={0} />
-      <span className={styles.copy}>
-        <CopyButton text={() => block.current?.textContent ?? ""} label={t("chat.copyCode")} />
-      </span>
-    </div>
+const OneBlock = memo(function OneBlock(props: Props) {
+  const { kind, text } = props;
+  if (kind === "code") return <CodeBlock text={text} language={props.language} writing={props.writing} />;
+  const plain = (
+    <Suspense fallback={<p className={styles.plain}>{text}</p>}>
+      <Prose text={text} />
+    </Suspense>
   );
-}
+  if (!hasMath(text)) return plain;
+  return (
+    <Suspense fallback={plain}>
+      <MathProse text={text} />
+    </Suspense>
+  );
+});

@@ -4,27 +4,30 @@ import { useTranslation } from "react-i18next";
 
 import type { CatalogView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
+import { useSay } from "@/i18n/useSay";
 import { SimulatedBadge } from "@/ui/SimulatedBadge";
 import { State } from "@/ui/State";
 
 import type { Choice } from "../state/choice";
-import { chooseModel } from "../state/store";
 import styles from "./ModelPicker.module.css";
 
 interface Props {
   catalog: CatalogView[];
   choice: Choice;
+  onChoose: (model: string) => void;
+  /** The one beside the first. */
+  second?: boolean;
 }
 
-export function ModelPicker({ catalog, choice }: Props) {
+export function ModelPicker({ catalog, choice, onChoose, second = false }: Props) {
   const { t } = useTranslation();
+  const say = useSay();
   const box = useCombobox({
     onDropdownClose: () => box.resetSelectedOption(),
     onDropdownOpen: () => box.selectActiveOption(),
   });
   const { entry, name } = choice;
   const state = entry?.status ?? "gone";
-  const label = name ? t("picker.label", { name, state: t(`state.${state}`) }) : t("picker.none");
   return (
     <Combobox
       store={box}
@@ -32,12 +35,17 @@ export function ModelPicker({ catalog, choice }: Props) {
       width={360}
       transitionProps={{ duration: 0 }}
       onOptionSubmit={(chosen) => {
-        chooseModel(chosen);
+        onChoose(chosen);
         box.closeDropdown();
       }}
     >
       <Combobox.Target targetType="button">
-        <UnstyledButton className={styles.target} aria-label={label} data-testid="model-picker" onClick={() => box.toggleDropdown()}>
+        <UnstyledButton
+          className={styles.target}
+          data-testid={second ? "other-model-picker" : "model-picker"}
+          onClick={() => box.toggleDropdown()}
+        >
+          <span className="visually-hidden">{t(second ? "picker.second" : "picker.first")}</span>
           <span className={styles.name}>{name ?? t("picker.none")}</span>
           {name && <State state={state} />}
           {entry && <Context tokens={entry.max_model_len} />}
@@ -58,7 +66,7 @@ export function ModelPicker({ catalog, choice }: Props) {
                 <IconCheck size={16} stroke={2} className={styles.check} data-chosen={each.name === name} aria-hidden />
               </span>
               <span className={styles.detail}>
-                <State state={each.status} reason={each.detail || undefined} />
+                <State state={each.status} reason={say(each.detail, each.sentences["detail"]) || undefined} />
               </span>
             </Combobox.Option>
           ))}

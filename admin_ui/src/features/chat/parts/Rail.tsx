@@ -1,14 +1,17 @@
-import { ActionIcon, Button, Tooltip } from "@mantine/core";
-import { IconEdit, IconLayoutSidebarLeftCollapse } from "@tabler/icons-react";
+import { ActionIcon, Button, TextInput, Tooltip } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { IconEdit, IconLayoutSidebarLeftCollapse, IconSearch } from "@tabler/icons-react";
+import { memo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { AccountMenu } from "@/ui/AccountMenu";
 import { Mark } from "@/ui/Mark";
+import { onEscape } from "@/ui/onEscape";
 
-import { byPeriod } from "../state/conversation";
-import { openChat, useChat } from "../state/store";
+import { openChat } from "../state/library";
+import { ImportChats } from "./ImportChats";
 import styles from "./Rail.module.css";
-import { RailItem } from "./RailItem";
+import { ChatList, FoundList } from "./RailLists";
 
 interface Props {
   /** Lies over the page instead of beside it, and goes when a chat is opened. */
@@ -16,12 +19,17 @@ interface Props {
   onHide: () => void;
 }
 
-export function Rail({ narrow, onHide }: Props) {
+const TYPING_MS = 200;
+
+/** Stays as it is while an answer is drawn. */
+export const Rail = memo(function Rail({ narrow, onHide }: Props) {
   const { t } = useTranslation();
-  const { conversations, openId, answering } = useChat();
-  const groups = byPeriod(Object.values(conversations), new Date().setHours(0, 0, 0, 0));
+  const [typed, setTyped] = useState("");
+  const [settled] = useDebouncedValue(typed.trim(), TYPING_MS);
+  // An emptied field shows all chats at once.
+  const words = typed.trim() === "" ? "" : settled;
   const open = (id: string | null) => {
-    openChat(id);
+    void openChat(id);
     if (narrow) onHide();
   };
   return (
@@ -30,7 +38,7 @@ export function Rail({ narrow, onHide }: Props) {
       <nav
         className={styles.rail}
         aria-label={t("chat.conversations")}
-        onKeyDown={(event) => narrow && event.key === "Escape" && onHide()}
+        onKeyDown={narrow ? onEscape(onHide) : undefined}
       >
         <div className={styles.head}>
           <Mark size={22} />
@@ -50,29 +58,30 @@ export function Rail({ narrow, onHide }: Props) {
         >
           {t("chat.newChat")}
         </Button>
+        <TextInput
+          id="search-chats"
+          className={styles.search}
+          size="xs"
+          type="search"
+          aria-label={t("chat.search")}
+          placeholder={t("chat.search")}
+          leftSection={<IconSearch size={14} stroke={2} />}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape" || typed === "") return;
+            event.preventDefault();
+            setTyped("");
+          }}
+        />
         <div className={styles.list}>
-          {groups.length === 0 && <p className={styles.none}>{t("chat.noConversations")}</p>}
-          {groups.map(([period, members]) => (
-            <section key={period} aria-label={t(`chat.${period}`)}>
-              <h2 className={styles.period}>{t(`chat.${period}`)}</h2>
-              <ul className={styles.items}>
-                {members.map((each) => (
-                  <RailItem
-                    key={each.id}
-                    conversation={each}
-                    current={each.id === openId}
-                    answering={each.id in answering}
-                    onOpen={() => open(each.id)}
-                  />
-                ))}
-              </ul>
-            </section>
-          ))}
+          {words === "" ? <ChatList onOpen={open} /> : <FoundList words={words} onOpen={open} />}
         </div>
         <div className={styles.foot}>
+          <ImportChats onImported={open} />
           <AccountMenu other="admin" />
         </div>
       </nav>
     </>
   );
-}
+});

@@ -1,107 +1,76 @@
 /** Runs requests and writes what comes into the store. Goes on when the page shows something else. */
 import { toFailure } from "@/api/errors";
 
-import { cutOff, type ChatEvent } from "../stream/completion";
+import { cutOff } from "../stream/completion";
 import { streamChat } from "../stream/streamChat";
-import { ask, askAgain, changeMessage, hear, requestOf, type Message } from "./conversation";
-import { change, newId, openOrBegin, useChat } from "./store";
+import { ask, askAgain, change, requestOf, type Awaited, type Conversation } from "./conversation";
+import { Pen } from "./pen";
+import { keep } from "./saving";
+import { changeChat, conversation, newId, NOTHING_TYPED, openOrBegin, type, useChat, type Typed } from "./store";
 
-/** Words are drawn this often at most: a fast model sends hundreds of events a second. */
-const DRAW_MS = 40;
+/** A model to ask, and how much it reads; null: not known. */
+export interface Asked {
+  name: string;
+  modelTokens: number | null;
+}
 
 const stops = new Map<string, AbortController>();
 
-export function sendMessage(text: string, model: string): void {
-  const { id } = openOrBegin();
-  const answerId = newId();
-  change(id, (old) => ask(old, { id: newId(), answerId, text, model }, Date.now()));
-  void answer(id, answerId, model);
+/** Say something after `parent`; by default after what is shown. */
+export function sendMessage({ text, images }: Typed, models: Asked[], parent?: string | null): void {
+  const { id, leaf } = openOrBegin();
+  const question = { id: newId(), text, images, parent: parent === undefined ? leaf : parent };
+  begin(id, models, (old, answers, now) => ask(old, question, answers, now));
+  if (parent === undefined) type(NOTHING_TYPED);
 }
 
-export function regenerate(id: string, model: string): void {
-  stopAnswer(id);
-  const answerId = newId();
-  change(id, (old) => askAgain(old, answerId, model, Date.now()));
-  void answer(id, answerId, model);
+export function regenerate(id: string, questionId: string, models: Asked[]): void {
+  begin(id, models, (old, answers, now) => askAgain(old, questionId, answers, now));
 }
 
-export function stopAnswer(id: string): void {
-  stops.get(id)?.abort();
+/** Go on with an answer that ended too early. */
+export function continueAnswer(id: string, answerId: string, modelTokens: number | null): void {
+  const said = conversation(id)?.messages.find((each) => each.id === answerId)?.stats?.completion_tokens ?? 0;
+  changeChat(id, (old) => change(old, answerId, (message) => ({ ...message, finish: "", failure: null })));
+  void answer(id, answerId, modelTokens, said);
 }
 
-async function answer(id: string, answerId: string, model: string): Promise<void> {
-  const conversation = useChat.getState().conversations[id];
-  if (!conversation) return;
+/** Stop every answer of a chat; what has come of them stays. */
+export function stopAnswers(id: string): void {
+  for (const [answerId, chatId] of Object.entries(useChat.getState().answering)) {
+    if (chatId === id) stops.get(answerId)?.abort();
+  }
+}
+
+type Asking = (old: Conversation, answers: Awaited[], now: number) => Conversation;
+
+function begin(id: string, models: Asked[], asking: Asking): void {
+  const answers = models.map(({ name }) => ({ id: newId(), model: name }));
+  const [first] = models;
+  changeChat(id, (old) => ({ ...asking(old, answers, Date.now() / 1000), model: first?.name ?? old.model }));
+  keep(id, 0);
+  for (const [index, each] of answers.entries()) void answer(id, each.id, models[index]?.modelTokens ?? null);
+}
+
+async function answer(id: string, answerId: string, modelTokens: number | null, said = 0): Promise<void> {
+  const chat = conversation(id);
+  if (!chat) return;
   const stop = new AbortController();
-  stops.set(id, stop);
-  useChat.setState((old) => ({ answering: { ...old.answering, [id]: answerId } }));
-  const pen = new Pen((draw) => change(id, (old) => changeMessage(old, answerId, draw), false));
+  stops.set(answerId, stop);
+  useChat.setState((old) => ({ answering: { ...old.answering, [answerId]: id } }));
+  const pen = new Pen((draw) => {
+    changeChat(id, (old) => change(old, answerId, draw));
+    keep(id);
+  }, said);
   try {
-    for await (const event of streamChat(requestOf(conversation, model), stop.signal)) pen.hear(event);
+    for await (const event of streamChat(requestOf(chat, answerId, modelTokens), stop.signal)) pen.hear(event);
   } catch (error) {
-    if (stop.signal.aborted) pen.hear({ kind: "finish", reason: "stopped" }, "stopped");
+    if (stop.signal.aborted) pen.hear({ kind: "finish", reason: "stopped" });
     else pen.hear({ kind: "error", failure: pen.begun ? cutOff() : toFailure(error) });
   }
+  stops.delete(answerId);
   const last = pen.finish();
-  change(id, (old) => changeMessage(old, answerId, last));
-  if (stops.get(id) === stop) {
-    stops.delete(id);
-    useChat.setState((old) => {
-      const { [id]: _, ...answering } = old.answering;
-      return { answering };
-    });
-  }
-}
-
-type Draw = (old: Message) => Message;
-
-/** Gathers events between two drawings and takes the times. */
-class Pen {
-  private readonly startedAt = performance.now();
-  private firstAt: number | null = null;
-  private pieces = 0;
-  private tokens: number | null = null;
-  private stopped = false;
-  private waiting: ChatEvent[] = [];
-  private timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(private readonly draw: (how: Draw) => void) {}
-
-  get begun(): boolean {
-    return this.firstAt !== null;
-  }
-
-  hear(event: ChatEvent, finish?: "stopped"): void {
-    if (event.kind === "text" || event.kind === "reasoning") {
-      this.firstAt ??= performance.now();
-      this.pieces += 1;
-    }
-    if (event.kind === "usage") this.tokens = event.completionTokens;
-    if (finish) this.stopped = true;
-    this.waiting.push(event);
-    this.timer ??= setTimeout(() => this.draw(this.flush()), DRAW_MS);
-  }
-
-  /** The last drawing, with the numbers. */
-  finish(): Draw {
-    const drawRest = this.flush();
-    const durationS = (performance.now() - this.startedAt) / 1000;
-    const { firstAt, pieces, stopped, tokens } = this;
-    return (old) => {
-      const message = drawRest(old);
-      if (firstAt === null) return stopped ? { ...message, finish: "stopped" } : message;
-      // One piece is an answer that came whole: it has no first token of its own.
-      const ttftS = pieces > 1 ? (firstAt - this.startedAt) / 1000 : null;
-      const stats = { ttftS, durationS, completionTokens: tokens };
-      return { ...message, ...(stopped ? { finish: "stopped" as const } : {}), stats };
-    };
-  }
-
-  private flush(): Draw {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    const events = this.waiting;
-    this.waiting = [];
-    return (old) => events.reduce(hear, old);
-  }
+  useChat.setState(({ answering: { [answerId]: _, ...answering } }) => ({ answering }));
+  changeChat(id, (old) => change(old, answerId, last));
+  keep(id, 0);
 }

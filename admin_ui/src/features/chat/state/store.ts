@@ -1,86 +1,107 @@
-/** The conversations of this page, which one is open, and which are being answered. */
+/** The chats that this page has open, which one is shown, and which answers are being written. */
 import { create } from "zustand";
 
-import { DEFAULT_SETTINGS, newConversation, type ChatSettings, type Conversation } from "./conversation";
-import { loadConversations, removeConversation, saveConversation, watchStorage } from "./storage";
+import type { Failure } from "@/api/errors";
+import type { ChatSettings } from "@/api/types";
+
+import { newConversation, type Conversation } from "./conversation";
+
+/** What stands in the composer and has not been sent. */
+export interface Typed {
+  text: string;
+  images: string[];
+}
 
 interface ChatState {
   conversations: Record<string, Conversation>;
-  /** Unset while a new chat has no message yet. */
+  /** null: the chat that has no message yet, which is `draft`. */
   openId: string | null;
-  /** Model and settings of the chat that has no message yet. */
-  draft: { model: string | null; settings: ChatSettings };
-  /** Ids of answers on their way, by conversation. */
+  draft: Conversation;
+  /** Ids of chats by the ids of their answers that are on their way. */
   answering: Record<string, string>;
-  storageFull: boolean;
+  /** By chat id; that of the new chat is "". */
+  typed: Record<string, Typed>;
+  /** The question that is being edited in its place. */
+  edited: string | null;
+  /** Why a chat is not kept by the server yet. */
+  unsaved: Record<string, Failure>;
 }
 
-const EMPTY_DRAFT: ChatState["draft"] = { model: null, settings: DEFAULT_SETTINGS };
+export const NOTHING_TYPED: Typed = { text: "", images: [] };
 
 export const useChat = create<ChatState>(() => ({
-  conversations: loadConversations(),
+  conversations: {},
   openId: null,
-  draft: EMPTY_DRAFT,
+  draft: newConversation(""),
   answering: {},
-  storageFull: false,
+  typed: {},
+  edited: null,
+  unsaved: {},
 }));
 
-watchStorage((id, conversation) => {
-  // Ours is newer while we write it.
-  if (useChat.getState().answering[id]) return;
-  if (conversation) put(conversation);
-  else forget(id);
-});
-
-function put(conversation: Conversation): void {
+export function put(conversation: Conversation): void {
   useChat.setState((old) => ({ conversations: { ...old.conversations, [conversation.id]: conversation } }));
 }
 
-function forget(id: string): void {
+export function forget(id: string): void {
   useChat.setState((old) => {
     const { [id]: _, ...conversations } = old.conversations;
     return { conversations, openId: old.openId === id ? null : old.openId };
   });
 }
 
-export function openChat(id: string | null): void {
-  useChat.setState(id === null ? { openId: null, draft: EMPTY_DRAFT } : { openId: id });
+/** Another person has logged in: nothing of the one before stays in memory. */
+export function forgetEverything(): void {
+  useChat.setState(useChat.getInitialState(), true);
 }
 
-/** The open conversation, made of the draft if there is none yet. */
+export function show(id: string | null): void {
+  useChat.setState(id === null ? { openId: null, draft: newConversation(""), edited: null } : { openId: id, edited: null });
+}
+
+export function conversation(id: string): Conversation | undefined {
+  return useChat.getState().conversations[id];
+}
+
+export function isAnswering(id: string): boolean {
+  return Object.values(useChat.getState().answering).includes(id);
+}
+
+/** The open conversation, made of the draft if it is the first time that something is said. */
 export function openOrBegin(): Conversation {
-  const { openId, conversations, draft } = useChat.getState();
-  const open = openId === null ? undefined : conversations[openId];
+  const { openId, draft } = useChat.getState();
+  const open = openId === null ? undefined : conversation(openId);
   if (open) return open;
-  const begun = newConversation(newId(), Date.now(), draft.settings);
+  const begun = { ...draft, id: newId() };
   put(begun);
-  useChat.setState({ openId: begun.id });
+  useChat.setState((old) => ({ openId: begun.id, draft: newConversation(""), typed: { ...old.typed, "": NOTHING_TYPED } }));
   return begun;
 }
 
-export function change(id: string, how: (old: Conversation) => Conversation, keep = true): void {
-  const old = useChat.getState().conversations[id];
-  if (!old) return;
-  const next = how(old);
-  put(next);
-  if (keep) useChat.setState({ storageFull: !saveConversation(next) });
+export function changeOpen(how: (old: Conversation) => Conversation): void {
+  const { openId, draft } = useChat.getState();
+  if (openId === null) useChat.setState({ draft: how(draft) });
+  else changeChat(openId, how);
 }
 
-export function deleteChat(id: string): void {
-  forget(id);
-  removeConversation(id);
+export function changeChat(id: string, how: (old: Conversation) => Conversation): void {
+  const old = conversation(id);
+  if (old) put(how(old));
 }
 
-export function chooseModel(model: string): void {
-  const { openId } = useChat.getState();
-  if (openId) change(openId, (old) => ({ ...old, model }));
-  else useChat.setState((old) => ({ draft: { ...old.draft, model } }));
+export function settingsOf(changed: Partial<ChatSettings>): (old: Conversation) => Conversation {
+  return (old) => ({ ...old, settings: { ...old.settings, ...changed } });
 }
 
-export function changeSettings(changed: Partial<ChatSettings>): void {
-  const { openId } = useChat.getState();
-  if (openId) change(openId, (old) => ({ ...old, settings: { ...old.settings, ...changed } }));
-  else useChat.setState((old) => ({ draft: { ...old.draft, settings: { ...old.draft.settings, ...changed } } }));
+export function editQuestion(id: string | null): void {
+  useChat.setState({ edited: id });
+}
+
+export function type(changed: Partial<Typed>): void {
+  useChat.setState(({ openId, typed }) => {
+    const id = openId ?? "";
+    return { typed: { ...typed, [id]: { ...(typed[id] ?? NOTHING_TYPED), ...changed } } };
+  });
 }
 
 /** `crypto.randomUUID` exists over https and on localhost only; Roundhouse is often neither. */

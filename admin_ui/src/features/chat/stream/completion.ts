@@ -4,6 +4,8 @@ import { CUT_OFF, failureOf, type Failure } from "@/api/errors";
 import type { SseEvent } from "./sse";
 
 export type ChatEvent =
+  /** The answer's head has come: which weights answer. */
+  | { kind: "opened"; revision: string }
   | { kind: "text"; text: string }
   | { kind: "reasoning"; text: string }
   | { kind: "finish"; reason: string }

@@ -20,6 +20,7 @@ export async function* streamChat(body: ChatRequest, signal: AbortSignal): Async
     yield { kind: "error", failure: failureOf(response.status, answer, response.headers.get("retry-after")) };
     return;
   }
+  yield { kind: "opened", revision: response.headers.get("x-roundhouse-revision") ?? "" };
   if (!body.stream || response.body === null) {
     yield* readCompletion(await response.json());
     return;

@@ -13,6 +13,7 @@ import { useNow } from "@/ui/useNow";
 
 import { numberOrNull } from "../numberOrNull";
 import { useSwap } from "./actions";
+import { CanaryFields } from "./CanaryFields";
 import styles from "./swap.module.css";
 
 type Strategy = NonNullable<SwapBody["strategy"]> | "auto";
@@ -33,6 +34,7 @@ export function SwapForm({ deployment, target = deployment.revision }: Props) {
   const [chosen, setChosen] = useState("");
   const [strategy, setStrategy] = useState<Strategy>("auto");
   const [deadline, setDeadline] = useState<number | null>(null);
+  const [canary, setCanary] = useState<SwapBody["canary"]>(null);
   const swap = useSwap(deployment.name);
   const model = useModels().data?.find((each) => each.name === deployment.model);
   const isSwapping = target !== deployment.revision;
@@ -43,7 +45,7 @@ export function SwapForm({ deployment, target = deployment.revision }: Props) {
         <Trans
           i18nKey="swap.noOther"
           values={{ model: deployment.model }}
-          components={{ link: <Link to={`/admin/models/${encodeURIComponent(deployment.model)}`} /> }}
+          components={{ to: <Link to={`/admin/models/${encodeURIComponent(deployment.model)}`} /> }}
         />
       </p>
     );
@@ -53,7 +55,7 @@ export function SwapForm({ deployment, target = deployment.revision }: Props) {
     if (!revision) return;
     const wanted = strategy === "auto" ? null : strategy;
     swap.mutate(
-      { revision, strategy: wanted, deadline_s: deadline, queue: isSwapping },
+      { revision, strategy: wanted, deadline_s: deadline, canary, queue: isSwapping },
       { onSuccess: () => setChosen("") },
     );
   };
@@ -71,6 +73,7 @@ export function SwapForm({ deployment, target = deployment.revision }: Props) {
           ))}
         </div>
       </Radio.Group>
+      <CanaryFields value={canary} onChange={setCanary} />
       <details className={styles.past}>
         <summary>{t("admin.deployments.advanced")}</summary>
         <div className={styles.form}>

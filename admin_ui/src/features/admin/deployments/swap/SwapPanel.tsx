@@ -49,7 +49,7 @@ export function SwapPanel({ name, onClose }: { name: string; onClose: () => void
 function Rollback({ name, swap }: { name: string; swap: SwapView }) {
   const { t } = useTranslation();
   const rollback = useRollback(name);
-  if (swap.step === "failed" || swap.step === "undoing") return null;
+  if (swap.step === "failed" || swap.step === "undoing" || swap.step === "returning") return null;
   return (
     <>
       <Button variant="default" loading={rollback.isPending} onClick={() => rollback.mutate()}>

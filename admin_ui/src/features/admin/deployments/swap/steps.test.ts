@@ -4,8 +4,8 @@ import type { SwapView } from "@/api/types";
 
 import { isCancellable, stepsOf, swapsOf, type StepName } from "./steps";
 
-const shown = (strategy: SwapView["strategy"], step: StepName) =>
-  stepsOf({ strategy, step }).map(({ name, at }) => `${name} ${at}`);
+const shown = (strategy: SwapView["strategy"], step: StepName, canary: SwapView["canary"] = null) =>
+  stepsOf({ strategy, step, canary }).map(({ name, at }) => `${name} ${at}`);
 
 describe("stepsOf", () => {
   it("goes the way of its strategy", () => {
@@ -17,6 +17,12 @@ describe("stepsOf", () => {
     expect(shown("restart", "queued")).toEqual(["queued now", "preparing next", "restarting next", "done next"]));
   it("is all done at its end", () =>
     expect(shown("in-place", "done")).toEqual(["preparing done", "first done", "rolling done", "done done"]));
+  it("tries a canary before the rest", () => {
+    const canary = { share: 0.1, for_s: 600, requests: 100 };
+    expect(shown("in-place", "canary", canary)).toEqual(["preparing done", "first done", "canary now", "rolling next", "done next"]);
+    expect(shown("surge", "first", canary)).toEqual(["preparing done", "first now", "canary next", "restarting next", "done next"]);
+    expect(shown("surge", "returning", canary)).toEqual(["returning now", "failed next"]);
+  });
   it("says only that it failed, or is being undone", () => {
     expect(shown("in-place", "failed")).toEqual(["failed stopped"]);
     expect(shown("restart", "undoing")).toEqual(["undoing now", "failed next"]);

@@ -16,10 +16,12 @@ const WAYS: Record<SwapView["strategy"], StepName[]> = {
 };
 
 /** The way of its strategy, and where on it the swap is. One that failed, or is being undone, says only that. */
-export function stepsOf({ strategy, step }: Pick<SwapView, "strategy" | "step">): Step[] {
+export function stepsOf({ strategy, step, canary }: Pick<SwapView, "strategy" | "step" | "canary">): Step[] {
   if (step === "failed") return [{ name: "failed", at: "stopped" }];
-  if (step === "undoing") return [{ name: "undoing", at: "now" }, { name: "failed", at: "next" }];
-  const way: StepName[] = step === "queued" ? ["queued", ...WAYS[strategy]] : WAYS[strategy];
+  if (step === "undoing" || step === "returning") return [{ name: step, at: "now" }, { name: "failed", at: "next" }];
+  const straight = WAYS[strategy].filter((name) => !canary || name !== "first");
+  const tried: StepName[] = canary ? ["preparing", "first", "canary", ...straight.slice(1)] : straight;
+  const way: StepName[] = step === "queued" ? ["queued", ...tried] : tried;
   const here = way.indexOf(step);
   return way.map((name, place) => ({
     name,

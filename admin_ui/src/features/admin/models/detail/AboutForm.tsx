@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { toFailure } from "@/api/errors";
 import type { ModelView } from "@/api/types";
 import { FailureNotice } from "@/ui/FailureNotice";
+import { onEscape } from "@/ui/onEscape";
 
 import { useDescribe } from "../actions";
 import styles from "./detail.module.css";
@@ -29,7 +30,7 @@ export function AboutForm({ model, onDone }: { model: ModelView; onDone: () => v
     <form
       className={styles.form}
       onSubmit={submit}
-      onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && onDone()}
+      onKeyDown={onEscape(onDone)}
     >
       <Textarea
         label={t("library.upload.description")}

@@ -11,11 +11,15 @@ import { useFormat } from "@/i18n/useFormat";
 import { FailureNotice } from "@/ui/FailureNotice";
 import { shortDigest } from "@/ui/shortDigest";
 
+import { Amount } from "./Amount";
 import styles from "./detail.module.css";
 import { FitAnswer } from "./FitAnswer";
 import { queryOf, type FitQuestion } from "./fitQuestion";
 import { Section } from "./Section";
 
+/** Of a model that does not say how much it reads. */
+const USUAL_CONTEXT = 32_768;
+const MANY_REQUESTS = 256;
 /** Typing is not asking. */
 const PAUSE_MS = 300;
 /** What is free changes as other replicas come and go. */
@@ -61,24 +65,20 @@ export function Fit({ model }: { model: ModelView }) {
             allowDeselect={false}
           />
         )}
-        <NumberInput
+        <Amount
           label={t("library.fit.context")}
           placeholder={most === null ? t("admin.deployments.auto") : format.number(most)}
-          value={form.contextTokens ?? ""}
-          onChange={(value) => change({ contextTokens: typeof value === "number" ? value : null })}
-          min={1}
+          value={form.contextTokens}
+          most={most ?? USUAL_CONTEXT}
           max={2 ** 24}
-          step={1024}
-          allowDecimal={false}
-          thousandSeparator=","
+          onChange={(contextTokens) => change({ contextTokens })}
         />
-        <NumberInput
+        <Amount
           label={t("library.fit.concurrency")}
           value={form.concurrency}
-          onChange={(value) => change({ concurrency: typeof value === "number" ? value : 1 })}
-          min={1}
+          most={MANY_REQUESTS}
           max={100_000}
-          allowDecimal={false}
+          onChange={(concurrency) => change({ concurrency: concurrency ?? 1 })}
         />
         <NumberInput
           label={t("admin.deployments.gpus")}

@@ -2,6 +2,7 @@ import { useTranslation } from "react-i18next";
 
 import type { FitView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
+import { useSay } from "@/i18n/useSay";
 import { State } from "@/ui/State";
 
 import styles from "./detail.module.css";
@@ -11,6 +12,7 @@ import { partsOf } from "./fitQuestion";
 export function FitAnswer({ fit, isOld }: { fit: FitView; isOld: boolean }) {
   const { t } = useTranslation();
   const format = useFormat();
+  const say = useSay();
   const parts = partsOf(fit);
   const tokens = (value: number | null) => (value === null ? "–" : format.number(value));
   const limits = {
@@ -27,7 +29,7 @@ export function FitAnswer({ fit, isOld }: { fit: FitView; isOld: boolean }) {
     <div className={styles.answer} aria-busy={isOld} aria-live="polite">
       <div className={styles.verdict}>
         <State state={fit.fits ? "fits" : "unfit"} />
-        <span>{fit.reason}</span>
+        <span>{say(fit.reason, fit.sentences["reason"])}</span>
       </div>
       <div className={styles.bar} aria-hidden>
         {parts.map(({ name, share }) => (

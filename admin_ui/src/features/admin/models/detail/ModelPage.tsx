@@ -7,6 +7,7 @@ import { Link, useNavigate, useParams } from "react-router";
 import { toFailure } from "@/api/errors";
 import { useModels } from "@/api/queries";
 import type { ModelView } from "@/api/types";
+import { useSay } from "@/i18n/useSay";
 import { EmptyState } from "@/ui/EmptyState";
 import { FailureNotice } from "@/ui/FailureNotice";
 import { PageHead } from "@/ui/PageHead";
@@ -19,6 +20,7 @@ import { CancelImport } from "../CancelImport";
 import { DeleteModel } from "../DeleteModel";
 import { UploadsTable } from "../upload/UploadsTable";
 import { useUploadPanel } from "../upload/useUploadPanel";
+import { whyOf } from "../whyOf";
 import { About } from "./About";
 import styles from "./detail.module.css";
 import { Fit } from "./Fit";
@@ -61,6 +63,7 @@ interface SectionsProps {
 
 function Sections({ model, onUpload, onChooseFiles }: SectionsProps) {
   const { t } = useTranslation();
+  const say = useSay();
   const navigate = useNavigate();
   const [asked, setAsked] = useState<"delete" | "cancel" | null>(null);
   const { name, state, deployments, progress } = model;
@@ -101,7 +104,7 @@ function Sections({ model, onUpload, onChooseFiles }: SectionsProps) {
           <DeleteModel name={name} onDone={() => setAsked(null)} onDeleted={() => void navigate("/admin/models")} />
         )}
         {asked === "cancel" && <CancelImport name={name} onDone={() => setAsked(null)} />}
-        <State state={state} reason={model.reason || progress?.phase || undefined} />
+        <State state={state} reason={whyOf(model, say)} />
         {progress && <Progress progress={progress} label={name} />}
       </div>
       <ModelFacts model={model} />

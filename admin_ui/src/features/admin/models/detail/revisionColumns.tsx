@@ -2,6 +2,7 @@ import { useTranslation } from "react-i18next";
 
 import type { RevisionView } from "@/api/types";
 import { useFormat } from "@/i18n/useFormat";
+import { useSay } from "@/i18n/useSay";
 import type { Column } from "@/ui/DataTable";
 import { State } from "@/ui/State";
 import { Code, Dim, Nothing } from "@/ui/Text";
@@ -14,6 +15,7 @@ import styles from "./detail.module.css";
 export function useRevisionColumns(standing: string): Column<RevisionView>[] {
   const { t } = useTranslation();
   const format = useFormat();
+  const say = useSay();
   const now = useNow(30_000);
   return [
     {
@@ -29,7 +31,12 @@ export function useRevisionColumns(standing: string): Column<RevisionView>[] {
       id: "state",
       title: t("col.state"),
       sort: (row) => row.state,
-      cell: (row) => <State state={row.state} reason={row.reason || row.warnings.join(" ") || undefined} />,
+      cell: (row) => (
+        <State
+          state={row.state}
+          reason={say(row.reason, row.sentences["reason"]) || row.warnings.join(" ") || undefined}
+        />
+      ),
     },
     {
       id: "notes",

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import { FILE_GONE } from "@/api/errors";
 import { useFormat } from "@/i18n/useFormat";
+import { useSay } from "@/i18n/useSay";
 import { FailureNotice } from "@/ui/FailureNotice";
 import { Notice } from "@/ui/Notice";
 
@@ -14,6 +15,7 @@ import styles from "./upload.module.css";
 export function UploadNote({ row, onChooseFiles }: { row: UploadRow; onChooseFiles: () => void }) {
   const { t } = useTranslation();
   const format = useFormat();
+  const say = useSay();
   const { state, transfer, revision } = row;
   if (transfer?.failure) {
     // What this tab remembers of a file that was changed is of no use any more.
@@ -22,7 +24,7 @@ export function UploadNote({ row, onChooseFiles }: { row: UploadRow; onChooseFil
   }
   if (state === "rejected")
     return (
-      <Notice tone="bad" title={revision?.reason}>
+      <Notice tone="bad" title={revision && say(revision.reason, revision.sentences["reason"])}>
         {t("library.upload.rejectedHelp")}
       </Notice>
     );

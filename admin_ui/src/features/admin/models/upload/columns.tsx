@@ -26,7 +26,7 @@ export function useUploadColumns(): Column<UploadRow>[] {
         ) : (
           <Progress
             label={row.name}
-            progress={{ phase: "", done: row.receivedBytes, total: row.totalBytes, unit: "bytes", eta_s: row.leftS }}
+            progress={{ phase: "", sentences: {}, done: row.receivedBytes, total: row.totalBytes, unit: "bytes", eta_s: row.leftS }}
           />
         ),
     },
