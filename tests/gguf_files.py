@@ -10,7 +10,7 @@ ALIGNMENT = 32
 _BF16 = 30
 TOKENS = ["<s>", "</s>", *map(chr, range(33, 127)), "Ġ", "he", "ll", "hell", "hello"]
 MERGES = ["h e", "l l", "he ll", "hell o"]
-TINY = {
+TINY: dict[str, Any] = {
     "general.architecture": "llama",
     "general.name": "tiny",
     "llama.context_length": 128,
@@ -24,7 +24,7 @@ TINY = {
     "llama.rope.dimension_count": 32,
     "llama.vocab_size": len(TOKENS),
 }
-TOKENIZER = {
+TOKENIZER: dict[str, Any] = {
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",
     "tokenizer.ggml.tokens": TOKENS,
@@ -76,7 +76,8 @@ def value(it: Any) -> bytes:
 class Packed:
     """All parts of a file; what is None is counted."""
 
-    pairs: Mapping[str | bytes, Any] = field(default_factory=lambda: dict(TINY | TOKENIZER))
+    pairs: Mapping[Any, Any] = field(default_factory=lambda: TINY | TOKENIZER)
+    """By names, which are text or, where they are to be wrong, bytes."""
     tensors: Sequence[Entry] = ()
     magic: bytes = b"GGUF"
     version: int = 3
@@ -141,8 +142,8 @@ class Hostile:
     reason: str
 
 
-def _with(**pairs: Any) -> dict[str | bytes, Any]:
-    return dict(TINY | TOKENIZER) | {key.replace("__", "."): each for key, each in pairs.items()}
+def _with(**pairs: Any) -> dict[str, Any]:
+    return TINY | TOKENIZER | {key.replace("__", "."): each for key, each in pairs.items()}
 
 
 def hostile() -> Iterator[Hostile]:

@@ -54,7 +54,7 @@ def header_of(shapes: Shapes, dtype: str = "BF16", dtypes: Mapping[str, str] | N
 
 
 def data_bytes(header: Mapping[str, Any]) -> int:
-    return max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+    return max(int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__")
 
 
 def write_raw(path: Path, header: bytes, data: bytes, length: int | None = None) -> None:
@@ -104,7 +104,8 @@ def write_sharded(folder: Path, shards: int = 2) -> Path:
     write_model(folder)
     (folder / "model.safetensors").unlink()
     shapes = llama_shapes()
-    weight_map, total = {}, 0
+    weight_map: dict[str, str] = {}
+    total = 0
     for shard in range(shards):
         name = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
         part = {each: shape for place, (each, shape) in enumerate(shapes.items()) if place % shards == shard}

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tests.honest_models import LLAMA, write_model
 
-Spoil = Callable[[Path], None]
+Spoil = Callable[[Path], object]
 
 
 class Hostile(Struct, frozen=True):
@@ -63,4 +63,4 @@ def edited(path: str, **changes: Any) -> Spoil:
 def configured(**changes: Any) -> Spoil:
     """An honest folder whose configuration lies."""
     config = {key: value for key, value in (LLAMA | changes).items() if value is not None}
-    return lambda folder: write_model(folder, config) and None
+    return lambda folder: write_model(folder, config)

@@ -5,11 +5,11 @@ Every one is an honest folder of `honest_models` with one thing spoiled, so that
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests import hostile_settings, hostile_weights
-from tests.hostile_case import Hostile, honest, written
+from tests.hostile_case import Hostile, Spoil, honest, written
 
 _FRAME = b"\x95\x1d" + b"\0" * 7 + b"\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94."
 _SMALL_PICKLES = {
@@ -150,7 +150,7 @@ def _badly_named() -> Iterator[Hostile]:
 
 
 def _special() -> Iterator[Hostile]:
-    def linked(path: str, target: str) -> Callable[[Path], None]:
+    def linked(path: str, target: str) -> Spoil:
         @honest
         def spoil(folder: Path) -> None:
             (folder / path).unlink(missing_ok=True)

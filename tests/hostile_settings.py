@@ -178,7 +178,7 @@ def _config_cases() -> Iterator[Hostile]:
 
     yield Hostile("no configuration", "config", "config.json", without)
     yield Hostile("an empty folder", "config", "config.json", lambda folder: folder.mkdir())
-    yield Hostile("a file in place of the folder", "no_folder", "", lambda folder: folder.write_text("x") and None)
+    yield Hostile("a file in place of the folder", "no_folder", "", lambda folder: folder.write_text("x"))
     yield Hostile("nothing in place of the folder", "no_folder", "", lambda folder: None)
 
 

@@ -39,7 +39,7 @@ def _raw(header: bytes, data: bytes = b"\0" * 64, length: int | None = None) -> 
 
 
 def _bytes(data: bytes) -> Spoil:
-    return honest(lambda folder: (folder / _FILE).write_bytes(data) and None)
+    return honest(lambda folder: (folder / _FILE).write_bytes(data))
 
 
 def _raw_cases() -> Iterator[Hostile]:
@@ -185,7 +185,7 @@ def _index_cases() -> Iterator[Hostile]:
             lambda folder, index: write_weights(folder / "model-extra.safetensors", header_of({_FIRST: (2, 2)})),
         ),
     ):
-        yield Hostile(f"an index with {what}", "index", file, _sharded(change))  # type: ignore[arg-type]
+        yield Hostile(f"an index with {what}", "index", file, _sharded(change))
 
     yield from _incomplete()
 
@@ -218,12 +218,12 @@ def _incomplete() -> Iterator[Hostile]:
 
 
 def _with(config: dict[str, Any] | None = None, dtypes: dict[str, str] | None = None, **sizes: Any) -> Spoil:
-    return lambda folder: write_model(folder, LLAMA | (config or {}), llama_shapes(**sizes), dtypes) and None
+    return lambda folder: write_model(folder, LLAMA | (config or {}), llama_shapes(**sizes), dtypes)
 
 
 def _without(*names: str, config: dict[str, Any] | None = None, more: dict[str, Any] | None = None) -> Spoil:
     shapes = {name: shape for name, shape in llama_shapes().items() if name not in names} | (more or {})
-    return lambda folder: write_model(folder, LLAMA | (config or {}), shapes) and None
+    return lambda folder: write_model(folder, LLAMA | (config or {}), shapes)
 
 
 def _shape_cases() -> Iterator[Hostile]:

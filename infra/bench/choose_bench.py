@@ -109,7 +109,7 @@ def _view(number: int, directory: PrefixDirectory) -> ReplicaView:
         head=b"",
         labels=b"",
         kv_capacity_tokens=_KV_TOKENS,
-        cache=PrefixCache(name, directory, capacity_bytes=_KV_TOKENS * _BYTES_PER_TOKEN),
+        cache=PrefixCache(directory, capacity_bytes=_KV_TOKENS * _BYTES_PER_TOKEN),
     )
 
 

@@ -1,4 +1,8 @@
-"""How long the benches measure."""
+"""How long the benches measure.
+
+Many short rounds rather than few long ones: what the host leaves of a core changes by a factor of two within minutes,
+and systems are compared that ran one after the other.
+"""
 
 from dataclasses import dataclass
 
@@ -19,6 +23,6 @@ class Options:
     """Timed calls of `choose` for each size of fleet."""
 
 
-QUICK = Options(rounds=2, seconds=2, stream_seconds=4, stream_rounds=1, latency_requests=1_000, choices=1_000)
-USUAL = Options(rounds=3, seconds=4, stream_seconds=8, stream_rounds=3, latency_requests=4_000, choices=5_000)
-FULL = Options(rounds=7, seconds=6, stream_seconds=15, stream_rounds=5, latency_requests=20_000, choices=20_000)
+QUICK = Options(rounds=3, seconds=1, stream_seconds=4, stream_rounds=1, latency_requests=1_000, choices=1_000)
+USUAL = Options(rounds=13, seconds=1, stream_seconds=8, stream_rounds=3, latency_requests=4_000, choices=5_000)
+FULL = Options(rounds=41, seconds=1, stream_seconds=15, stream_rounds=5, latency_requests=20_000, choices=20_000)

@@ -130,6 +130,7 @@ class Bench:
 
     async def _replica(self) -> Endpoint:
         for replica_id in sorted(await self._store.smembers(ENDPOINT_IDS_KEY)):
+            assert isinstance(replica_id, bytes)
             record = await self._store.get(endpoint_key(replica_id.decode()))
             if record is not None:
                 endpoint = msgspec.json.decode(record, type=Endpoint)
@@ -246,7 +247,8 @@ def report(found: Found, clients: Clients, path: Path | None) -> None:
         Floor("Answers of a mixed or wrong revision", 0, len(clients.wrong), at_most=True),
     ]
     print_floors(floors)
-    figures = {"swaps": [vars(each) for each in found.swaps], "restarts": [vars(each) for each in found.restarts]}
+    figures: dict[str, Any] = {"swaps": [vars(each) for each in found.swaps]}
+    figures |= {"restarts": [vars(each) for each in found.restarts]}
     figures |= {"held_s": found.held_s, "failed": clients.failed, "wrong": clients.wrong}
     figures |= {"answers": len(clients.answered), "cores": os.cpu_count()}
     write_json(path, figures | {"floors": [floor.as_json() for floor in floors]})

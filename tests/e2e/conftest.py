@@ -1,9 +1,11 @@
-"""Houses that tests share. Starting a real engine takes most of a minute, so one serves the whole session."""
+"""Houses and browsers that tests share. A real engine takes most of a minute to start, so one serves the session."""
 
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import BrowserContext
 
+from tests.e2e.browser import browser
 from tests.e2e.house import RunningHouse
 
 SMOLLM2 = "SmolLM2-135M-Instruct"
@@ -25,3 +27,10 @@ def simulated_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     house.up("--engine", "simulated")
     yield house
     house.command("down")
+
+
+@pytest.fixture
+def context() -> Iterator[BrowserContext]:
+    """A new user's browser, in English."""
+    with browser() as opened:
+        yield opened

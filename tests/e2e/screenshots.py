@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from orchestrator.host.home import Home
 from tests.e2e.browser import browser
 from tests.e2e.house import RunningHouse
 
 TARGET = Path("docs/screenshots")
+AWAY = (0, 0)
+"""Where the mouse points at nothing that answers."""
 QUESTIONS = ("What is the capital of France?", "Write a short thank-you note to a colleague.")
 
 
@@ -22,8 +24,20 @@ def chat(page: Page, path: Path, settings: str) -> None:
         page.get_by_role("textbox").first.fill(question)
         page.keyboard.press("Enter")
         page.locator('[data-testid="answer"][data-state="done"]').nth(number).wait_for(timeout=120_000)
-    page.mouse.move(640, 500)
+    page.mouse.move(*AWAY)
+    expect(page.get_by_role("tooltip")).to_have_count(0)
     page.screenshot(path=path)
+
+
+def admin(page: Page, house: RunningHouse, name: str) -> None:
+    """Every page of the admin's, once it shows what it is about."""
+    (replica, *_) = house.api("/replicas")
+    pages = {f"-{each}": each for each in ("deployments", "models", "nodes", "keys", "connect")}
+    for title, path in (pages | {"": "overview", "-replicas": f"replicas?log={replica['id']}"}).items():
+        page.goto(f"{house.url}/admin/{path}")
+        page.locator("canvas, table, pre").first.wait_for()
+        page.mouse.move(*AWAY)
+        page.screenshot(path=TARGET / f"admin{title}-{name}.png")
 
 
 def main() -> None:
@@ -43,9 +57,7 @@ def main() -> None:
             page.goto(house.login_url())
             page.get_by_test_id("model-picker").wait_for()
             chat(page, TARGET / f"chat-{name}.png", settings)
-            page.goto(f"{house.url}/admin")
-            page.get_by_role("table").first.wait_for()
-            page.screenshot(path=TARGET / f"admin-{name}.png")
+            admin(page, house, name)
 
 
 if __name__ == "__main__":

@@ -57,9 +57,11 @@ def test_push_whose_client_and_orchestrator_are_killed_arrives_whole(
         total = sum(path.stat().st_size for path in folder.iterdir())
         cut = push(simulated_house, folder)
         aim = int(total * rng.random() * 0.6)
-        until(
-            lambda cut=cut, aim=aim: received(simulated_house) > aim or cut.poll() is not None, 60, "the push's start"
-        )
+
+        def begun(cut: "subprocess.Popen[str]" = cut, aim: int = aim) -> bool:
+            return received(simulated_house) > aim or cut.poll() is not None
+
+        until(begun, 60, "the push's start")
         cut.kill()
         cut.communicate()
         again = push(simulated_house, folder)

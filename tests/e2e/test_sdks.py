@@ -1,5 +1,7 @@
 """The real OpenAI and Anthropic clients against real vLLM, through the router."""
 
+from typing import Any
+
 import anthropic
 import openai
 import pytest
@@ -9,7 +11,7 @@ from tests.e2e.house import RunningHouse
 from tests.honest_models import LLAMA, write_model
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(400)]
-FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
+FRANCE: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_models_listed_by_the_sdk_hold_the_default_model(client: openai.OpenAI) 
 
 
 def test_chat_at_temperature_zero_names_paris(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(model=SMOLLM2, messages=FRANCE, temperature=0)  # type: ignore[arg-type]
+    answer = client.chat.completions.create(model=SMOLLM2, messages=FRANCE, temperature=0)
     assert "Paris" in (answer.choices[0].message.content or "")
     assert answer.usage is not None
     assert answer.usage.completion_tokens > 1
@@ -46,7 +48,7 @@ def test_chat_at_temperature_zero_names_paris(client: openai.OpenAI) -> None:
 def test_chat_streamed_names_paris_in_many_pieces(client: openai.OpenAI) -> None:
     stream = client.chat.completions.create(
         model=SMOLLM2,
-        messages=FRANCE,  # type: ignore[arg-type]
+        messages=FRANCE,
         temperature=0,
         stream=True,
         stream_options={"include_usage": True},
@@ -81,9 +83,9 @@ def test_tokenize_counts_what_the_engine_counts(real_house: RunningHouse) -> Non
 
 def test_messages_by_the_anthropic_sdk_answer_streamed_and_not(claude: anthropic.Anthropic) -> None:
     greedy = {"temperature": 0}
-    message = claude.messages.create(model=SMOLLM2, max_tokens=30, messages=FRANCE, extra_body=greedy)  # type: ignore[arg-type]
+    message = claude.messages.create(model=SMOLLM2, max_tokens=30, messages=FRANCE, extra_body=greedy)
     assert "Paris" in message.content[0].text  # type: ignore[union-attr]
-    with claude.messages.stream(model=SMOLLM2, max_tokens=30, messages=FRANCE, extra_body=greedy) as stream:  # type: ignore[arg-type]
+    with claude.messages.stream(model=SMOLLM2, max_tokens=30, messages=FRANCE, extra_body=greedy) as stream:
         assert "Paris" in stream.get_final_text()
 
 
@@ -94,11 +96,11 @@ def test_wrong_key_unknown_model_and_broken_body_are_refused_as_the_sdks_expect(
     with pytest.raises(openai.AuthenticationError):
         stranger.models.list()
     with pytest.raises(openai.AuthenticationError):
-        stranger.chat.completions.create(model=SMOLLM2, messages=FRANCE)  # type: ignore[arg-type]
+        stranger.chat.completions.create(model=SMOLLM2, messages=FRANCE)
     with pytest.raises(openai.NotFoundError, match="nobody"):
-        client.chat.completions.create(model="nobody", messages=FRANCE)  # type: ignore[arg-type]
+        client.chat.completions.create(model="nobody", messages=FRANCE)
     with pytest.raises(anthropic.NotFoundError):
-        claude.messages.create(model="nobody", max_tokens=5, messages=FRANCE)  # type: ignore[arg-type]
+        claude.messages.create(model="nobody", max_tokens=5, messages=FRANCE)
     broken = real_house.http.post(
         f"{real_house.url}/v1/chat/completions", headers=real_house.headers, content=b'{"model": '
     )

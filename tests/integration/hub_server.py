@@ -3,13 +3,29 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model that a search may find."""
+
+    id: str
+    task: str = "text-generation"
+    tags: tuple[str, ...] = ("safetensors",)
+    licence: str = "apache-2.0"
+    parameters: int = 1000
+    downloads: int = 0
+    likes: int = 0
+    gated: bool = False
+    updated: str = "2026-05-01T12:00:00.000Z"
 
 
 @dataclass
@@ -18,6 +34,13 @@ class Hub:
 
     files: Mapping[str, bytes]
     cut_file: str = ""
+    catalogue: tuple[Listed, ...] = ()
+    """In the order of their relevance to any words."""
+    answers: threading.Event = field(default_factory=threading.Event)
+    """A search is answered once it is set, as it is from the beginning."""
+    search_status: int = 200
+    searched: list[str] = field(default_factory=list)
+    """Words of every search."""
     url: str = ""
     names_commits: bool = True
     asked: set[str] = field(default_factory=set)
@@ -43,7 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         revision = _revision(self.path)
         self.hub.asked.add(revision)
-        if revision not in ("", "main", "master", "v1", COMMIT):
+        query = parse_qs(urlsplit(self.path).query)
+        if path in ("/api/models", "/openapi/v1/models"):
+            self._search(query, self._hugging_face if path == "/api/models" else self._modelscope)
+        elif revision not in ("", "main", "master", "v1", COMMIT):
             self._json({"error": "Invalid rev id", "Code": 404, "Message": "no such revision"}, 404)
         elif path.startswith("/api/models/owner/tiny/tree/"):
             files = self.hub.files.items()
@@ -54,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/owner/tiny/resolve/"):
             self._file(path.split("/", 5)[5], with_body)
         elif path == "/api/v1/models/owner/tiny/repo/files":
-            files = [
+            listed = [
                 {
                     "Path": name,
                     "Name": name,
@@ -66,13 +92,64 @@ class _Handler(BaseHTTPRequestHandler):
                 }
                 for name, data in self.hub.files.items()
             ]
-            self._json({"Code": 200, "Success": True, "Data": {"Files": files}})
+            self._json({"Code": 200, "Success": True, "Data": {"Files": listed}})
         elif path == "/api/v1/models/owner/tiny/repo":
-            self._file(parse_qs(urlsplit(self.path).query)["FilePath"][0], with_body)
+            self._file(query["FilePath"][0], with_body)
         elif path.startswith("/api/v1/models/owner/tiny"):
             self._json({"Code": 200, "Success": True, "Data": {"Revision": "master", "RevisionMap": {"Branches": []}}})
         else:
             self._json({"error": "Repository not found", "Code": 10010205001, "Message": "not found"}, 404)
+
+    def _search(self, query: dict[str, list[str]], answer: Callable[..., object]) -> None:
+        words = query["search"][0]
+        self.hub.searched.append(words)
+        self.hub.answers.wait()
+        if self.hub.search_status != 200:
+            self._json({"error": "not today", "message": "not today"}, self.hub.search_status)
+            return
+        found = [each for each in self.hub.catalogue if all(word in each.id.lower() for word in words.lower().split())]
+        self._json(answer(found, query))
+
+    def _hugging_face(self, found: list[Listed], query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        """Of each model what was asked for, and what is always told."""
+        if query.get("sort") == ["downloads"]:
+            found = sorted(found, key=lambda each: -each.downloads)
+        return [
+            {
+                key: value
+                for key, value in {
+                    "id": each.id,
+                    "modelId": each.id,
+                    "pipeline_tag": each.task or None,
+                    "tags": [*each.tags, f"license:{each.licence}"],
+                    "safetensors": {"parameters": {"BF16": each.parameters}, "total": each.parameters},
+                    "downloads": each.downloads,
+                    "likes": each.likes,
+                    "lastModified": each.updated,
+                    "gated": "manual" if each.gated else False,
+                }.items()
+                if key in ("id", "modelId", *query.get("expand", []))
+            }
+            for each in found
+            if set(query.get("filter", [])) <= set(each.tags)
+        ][: int(query["limit"][0])]
+
+    def _modelscope(self, found: list[Listed], query: dict[str, list[str]]) -> dict[str, Any]:
+        page = [
+            {
+                "id": each.id,
+                "tasks": [each.task] if each.task else [],
+                "tags": list(each.tags),
+                "license": each.licence,
+                "downloads": each.downloads,
+                "likes": each.likes,
+                "last_modified": each.updated,
+                "gated": each.gated,
+            }
+            for each in found[: int(query["page_size"][0])]
+        ]
+        told = {"models": page, "total_count": len(found), "page_number": 1, "page_size": len(page)}
+        return {"success": True, "data": told}
 
     def _json(self, value: object, status: int = 200) -> None:
         body = json.dumps(value).encode()
@@ -126,8 +203,9 @@ def _sha(data: bytes) -> str:
 
 
 @contextmanager
-def running_hub(files: Mapping[str, bytes], cut_file: str = "") -> Iterator[Hub]:
-    hub = Hub(files, cut_file)
+def running_hub(files: Mapping[str, bytes], cut_file: str = "", catalogue: tuple[Listed, ...] = ()) -> Iterator[Hub]:
+    hub = Hub(files, cut_file, catalogue)
+    hub.answers.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -135,5 +213,6 @@ def running_hub(files: Mapping[str, bytes], cut_file: str = "") -> Iterator[Hub]
     try:
         yield hub
     finally:
+        hub.answers.set()
         server.shutdown()
         thread.join()

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import boto3
 from moto import settings
@@ -26,7 +27,7 @@ class Storage:
         for each in self._client().list_objects_v2(Bucket=BUCKET).get("Contents", ()):
             self._client().delete_object(Bucket=BUCKET, Key=each["Key"])
 
-    def _client(self) -> object:
+    def _client(self) -> Any:
         return boto3.client(
             "s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
         )

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,7 +207,7 @@ _TINY = {
     "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0,
 }  # fmt: skip
 _EXPERTS = {"num_experts": 4, "num_local_experts": 4, "moe_intermediate_size": 16}
-_PUBLISHED: tuple[tuple[str, str, dict[str, object]], ...] = (
+_PUBLISHED: Sequence[tuple[str, str, dict[str, Any]]] = (
     ("llama", "LlamaForCausalLM", {}), ("llama", "LlamaModel", {}), ("mistral", "MistralForCausalLM", {}),
     ("qwen2", "Qwen2ForCausalLM", {}), ("qwen3", "Qwen3ForCausalLM", {"head_dim": 16}),
     ("qwen3", "Qwen3ForSequenceClassification", {"head_dim": 16}), ("phi3", "Phi3ForCausalLM", {}),
