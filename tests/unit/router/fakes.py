@@ -238,3 +238,11 @@ def chosen_id(replicas: Sequence[ReplicaView], *arguments: Any, **features: Any)
     """Id of the replica that is chosen; empty if none is."""
     view = chosen(replicas, *arguments, **features).replica
     return "" if view is None else view.replica_id
+
+
+def kill(rig: Rig, replicas: list[ReplicaView], replica_id: str, everyone: Sequence[FakeCarrier]) -> None:
+    """The engine of this replica dies with all who are inside; a moment later its lease is gone."""
+    for each in [each for each in everyone if each.inside == replica_id]:
+        each.dies()
+    replicas[:] = [view for view in replicas if view.replica_id != replica_id]
+    rig.show(replicas)
