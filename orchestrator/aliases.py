@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from orchestrator.alias_names import refuse_alias
 from orchestrator.deployments import Deployments
 from orchestrator.errors import NotFoundError
+from orchestrator.sentences import Saying, say
 from orchestrator.store import Store
 from router.types import Alias, AliasTarget
 
@@ -22,7 +23,7 @@ class Aliases:
         """Raises NotFoundError."""
         found = (await self._store.aliases()).get(name)
         if found is None:
-            raise NotFoundError(f"There is no alias {name!r}. `roundhouse alias list` shows them.")
+            raise NotFoundError(say(Saying.NO_SUCH_ALIAS, name=name))
         return found
 
     async def put(self, name: str, weights: Mapping[str, float]) -> Alias:

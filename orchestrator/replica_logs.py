@@ -7,6 +7,7 @@ import httpx
 import msgspec
 
 from orchestrator.errors import NotFoundError, ReplicaAwayError
+from orchestrator.sentences import Saying, say
 from orchestrator.store import Store
 from replicas.types import LOG_PATH, Endpoint, LogPart
 
@@ -36,7 +37,7 @@ class ReplicaLogs:
         if last is not None:
             return last, False
         if endpoint is None:
-            raise NotFoundError(f"There is no replica {replica_id!r}. Logs are kept for an hour after a failure.")
+            raise NotFoundError(say(Saying.LOG_GONE, replica=replica_id))
         # It listens once its engine runs.
         return LogPart(lines=(), position=""), True
 
@@ -63,6 +64,4 @@ class ReplicaLogs:
             answer.raise_for_status()
             return msgspec.json.decode(answer.content, type=LogPart)
         except (httpx.HTTPError, msgspec.DecodeError) as error:
-            raise ReplicaAwayError(
-                f"The replica {endpoint.replica_id} cannot be asked for its log ({error}). Try again in a moment."
-            ) from error
+            raise ReplicaAwayError(say(Saying.LOG_AWAY, replica=endpoint.replica_id, said=str(error))) from error

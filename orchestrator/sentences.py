@@ -1,7 +1,7 @@
 """What people are told, in a form that can be said in any language. PURE.
 
-A sentence is a code and what it has beside its words. Its English is in `sayings` and nowhere else. What engines, hubs
-and the operating system say is quoted inside a sentence, as it is.
+A sentence is a code and what it has beside its words. Its English is in `sentences.en.json` and nowhere else. What
+engines, hubs and the operating system say is quoted inside a sentence, as it is.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def heard(text: str) -> Sentence:
     return say(Saying.SO_FAR, doing=say(known), amount=amount) if colon else say(known)
 
 
-_DOING: Mapping[str, Saying] = {each.english: each for each in Saying if isinstance(each.english, Doing)}
+_DOING: Mapping[str, Saying] = {each.value: Saying[each.name] for each in Doing}
 
 
 def _shown(name: str, value: Value) -> tuple[str, str]:

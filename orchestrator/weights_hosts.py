@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 
 from orchestrator.errors import ConflictError
+from orchestrator.sentences import Saying, say
 from orchestrator.store import Store
 from replicas.host_types import FetchLine, FetchProgress, FetchRefused, HostRecord
 from replicas.weights.client import follow_fetch
@@ -48,10 +49,7 @@ class WeightsHosts:
         hosts = {host.address: host for host in await self._store.hosts()}
         missing = sorted(set(addresses or ()) - set(hosts))
         if missing:
-            raise ConflictError(
-                f"No host reports from {', '.join(missing)}. `roundhouse node list` shows the addresses; a host "
-                "reports while `roundhouse up` or `roundhouse join` runs there."
-            )
+            raise ConflictError(say(Saying.NO_HOST_REPORTS, addresses=", ".join(missing)))
         return [host for address, host in hosts.items() if addresses is None or address in addresses]
 
 

@@ -23,6 +23,7 @@ from orchestrator.chat_formats import file_name, from_openai, title_of, to_markd
 from orchestrator.chat_types import ChatHead, ChatText
 from orchestrator.chats import Chats, new_id
 from orchestrator.errors import InvalidRequestError
+from orchestrator.sentences import Saying, say
 
 router = APIRouter(prefix="/chats", tags=["chats"])
 _IMAGE: TypeAdapter[str] = TypeAdapter(Image)
@@ -55,7 +56,7 @@ async def import_chat(body: ChatImport, chats: ChatsDep, owner: Owner) -> ChatHe
     messages = [(each.role, *_content_of(each)) for each in body.messages]
     text = from_openai(messages, body.model or "", time.time(), new_id)
     if not text.messages:
-        raise InvalidRequestError("There is no message of a user or an assistant in it.")
+        raise InvalidRequestError(say(Saying.CHAT_EMPTY))
     title = body.title or title_of(text.messages[0].content)
     return _head_view(await chats.put(owner, new_id(), text, version=0, title=title, model=body.model))
 

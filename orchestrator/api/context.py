@@ -18,6 +18,7 @@ from orchestrator.loop import ReconcileLoop
 from orchestrator.recording import Recording
 from orchestrator.replica_logs import ReplicaLogs
 from orchestrator.replica_orders import HttpReplicaOrders
+from orchestrator.sentences import Saying, say
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 from orchestrator.swaps import Swaps
@@ -72,7 +73,7 @@ async def identity_of(request: Request, context: ContextDep) -> Credential:
     if secret is None:
         secret = request.cookies.get(SESSION_COOKIE)
         if secret is None:
-            raise AccessDeniedError("No key was sent. Send `Authorization: Bearer <key>`, or log in on the page.")
+            raise AccessDeniedError(say(Saying.NO_KEY_SENT))
         if request.method not in _SAFE_METHODS:
             _check_same_site(request, secret)
         wanted = CredentialKind.SESSION
@@ -80,7 +81,7 @@ async def identity_of(request: Request, context: ContextDep) -> Credential:
         wanted = CredentialKind.KEY
     credential = await context.accounts.authenticate(secret)
     if credential is None or credential.kind is not wanted:
-        raise AccessDeniedError("This key or session is not valid any more. Log in again, or use another key.")
+        raise AccessDeniedError(say(Saying.SESSION_ENDED))
     return credential
 
 
@@ -89,7 +90,7 @@ Identity = Annotated[Credential, Depends(identity_of)]
 
 async def admin_of(identity: Identity) -> Credential:
     if identity.role is not Role.ADMIN:
-        raise AccessDeniedError("This needs an admin key; yours may use models only.", status=403, code="admin_only")
+        raise AccessDeniedError(say(Saying.ADMIN_ONLY), status=403, code="admin_only")
     return identity
 
 
@@ -106,15 +107,13 @@ def _bearer(request: Request) -> str | None:
 def _check_same_site(request: Request, session_token: str) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise AccessDeniedError("This request came from another site.", status=403, code="cross_site")
+        raise AccessDeniedError(say(Saying.CROSS_SITE), status=403, code="cross_site")
     if not csrf_matches(session_token, request.headers.get(CSRF_HEADER, "")):
-        raise AccessDeniedError(
-            f"The header {CSRF_HEADER} is missing or wrong. Reload the page.", status=403, code="csrf"
-        )
+        raise AccessDeniedError(say(Saying.CSRF_WRONG, header=CSRF_HEADER), status=403, code="csrf")
 
 
 def _everyone(request: Request) -> Credential:
     """Without authentication a page of another site must still not reach us through a name of its own."""
     if urlsplit(f"//{request.headers.get('host', '')}").hostname not in _LOOPBACK_NAMES:
-        raise AccessDeniedError("Without authentication only localhost is served.", status=403, code="host_not_allowed")
+        raise AccessDeniedError(say(Saying.LOCALHOST_ONLY), status=403, code="host_not_allowed")
     return Credential(id="everyone", name="everyone", role=Role.ADMIN, kind=CredentialKind.KEY, created_at=0)

@@ -22,7 +22,7 @@ async def prefetch_revision(
     if revision is None:
         raise NotFoundError(say(Saying.REVISION_UNKNOWN, name=name, revision=digest))
     if revision.state is not ModelState.READY:
-        raise ConflictError(f"{digest} is not ready: there is nothing to fetch yet.")
+        raise ConflictError(say(Saying.REVISION_NOT_READY, revision=digest))
     nodes = body.nodes if body else None
     said = await WeightsHosts(context.store).begin(digest, revision.path, nodes)
     return [_view(address, line) for address, line in said.items()]

@@ -18,6 +18,7 @@ from orchestrator.library.archive_member import Member, refused, shown
 from orchestrator.library.tar_members import tar_members
 from orchestrator.library.verification.paths import path_fault
 from orchestrator.library.zip_members import zip_members
+from orchestrator.sentences import Saying, say
 from replicas.weights.manifest import Manifest, ManifestFile, manifest_of
 
 _PIECE_BYTES = 2**20
@@ -45,7 +46,7 @@ def unpack(archive: Path, target: Path, limits: ArchiveLimits, progress: Callabl
     try:
         rows = _Unpacking(building, archive.stat().st_size, limits, progress).run(_members(archive, limits))
         if not rows:
-            raise ModelRejectedError(f"{archive.name} holds no file. Pack the model folder again.")
+            raise ModelRejectedError(say(Saying.ARCHIVE_EMPTY, archive=archive.name))
         top = _single_top(rows)
         if top:
             rows = [ManifestFile(row.path.removeprefix(f"{top}/"), row.size_bytes, row.sha256) for row in rows]
@@ -78,9 +79,9 @@ class _Unpacking:
         rows = []
         for count, member in enumerate(members, 1):
             if count > self._limits.members:
+                most = self._limits.members
                 raise ModelRejectedError(
-                    f"{shown(member.name)} is entry {count} of the archive, and more than {self._limits.members} are "
-                    "not unpacked. A model has far fewer files: pack its folder alone."
+                    say(Saying.ARCHIVE_TOO_MANY, member=shown(member.name), number=count, most=most)
                 )
             path = _plain(member.name)
             if path is None:
@@ -106,15 +107,11 @@ class _Unpacking:
     def _check_amount(self, more_bytes: int, member: Member) -> None:
         total = self._done_bytes + more_bytes
         if total > self._limits.total_bytes:
-            raise ModelRejectedError(
-                f"{shown(member.name)} would bring the unpacked files to {total:,} bytes, and there is room for "
-                f"{self._limits.total_bytes:,}. Free some disk, or send the files one by one."
-            )
+            sizes = {"total_bytes": total, "room_bytes": self._limits.total_bytes}
+            raise ModelRejectedError(say(Saying.ARCHIVE_TOO_LARGE, member=shown(member.name), **sizes))
         if total > self._most_bytes:
-            raise ModelRejectedError(
-                f"{shown(member.name)} unpacks to far more than the archive's size (over {self._limits.ratio:.0f} "
-                "times), as bombs do. Send the files one by one."
-            )
+            times = round(self._limits.ratio)
+            raise ModelRejectedError(say(Saying.ARCHIVE_IS_BOMB, member=shown(member.name), times=times))
 
     def _make_folder(self, folder: Path, member: Member) -> None:
         try:
@@ -136,10 +133,8 @@ class _Unpacking:
                 self._done_bytes += len(piece)
                 self._progress(self._done_bytes)
         if size != member.size_bytes:
-            raise ModelRejectedError(
-                f"{shown(member.name)} has {size:,} bytes in the archive instead of the {member.size_bytes:,} that it "
-                "announces: the archive is cut off or damaged. Pack and send it again."
-            )
+            sizes = {"found": size, "announced": member.size_bytes}
+            raise ModelRejectedError(say(Saying.ARCHIVE_DAMAGED, member=shown(member.name), **sizes))
         return ManifestFile(path, size, sha256.hexdigest())
 
 

@@ -14,6 +14,7 @@ from orchestrator.library.asking import ask, hub_name
 from orchestrator.library.hub import REFUSED, Found
 from orchestrator.library.listing import Listing, choose, digest
 from orchestrator.library.sources import Source, SourceKind
+from orchestrator.sentences import Saying, say
 
 _LOOK_S = 0.5
 _SPARE_DISK_BYTES = 2**30
@@ -35,6 +36,8 @@ async def find(source: Source) -> tuple[Source, Listing]:
             failures.append(error)
             continue
         return candidate, _listing(candidate, found)
+    if len(failures) == 1:
+        raise failures[0]
     told = " ".join(failure.message for failure in failures)
     refused = all(isinstance(failure, ModelRejectedError) for failure in failures)
     raise ModelRejectedError(told) if refused else SourceUnavailableError(told)
@@ -50,7 +53,7 @@ def _listing(source: Source, found: Found) -> Listing:
     files = choose(found.files, source.file, unpinned)
     listing = Listing(commit=found.commit or digest(files), revision=found.commit or _asked(source), files=files)
     if _is_digest(source.revision) and listing.commit != source.revision:
-        raise ModelRejectedError(f"{unpinned} has changed since it was {source.revision}. Import it without that.")
+        raise ModelRejectedError(say(Saying.SOURCE_CHANGED, source=unpinned, revision=source.revision))
     return listing
 
 
@@ -74,10 +77,8 @@ async def fetch(source: Source, listing: Listing, folder: Path, progress: Callab
     missing = listing.total_bytes - _bytes_below(folder)
     free = shutil.disk_usage(folder).free
     if free < missing + _SPARE_DISK_BYTES:
-        raise ModelRejectedError(
-            f"{source.text} needs {missing / 2**30:.1f} GiB more on disk and {folder} has {free / 2**30:.1f} GiB free. "
-            "Free some space or set ROUNDHOUSE_HOME to a larger disk."
-        )
+        sizes = {"needed_bytes": missing, "free_bytes": free}
+        raise ModelRejectedError(say(Saying.NO_DISK_FOR_DOWNLOAD, source=source.text, folder=str(folder), **sizes))
     task = asyncio.create_task(_run(source, "fetch", str(folder), msgspec.json.encode(listing)))
     try:
         while not task.done():
@@ -102,9 +103,8 @@ def _tidy(source: Source, listing: Listing, folder: Path) -> None:
             path.unlink()
     for path, size_bytes in wanted.items():
         if not path.is_file() or path.stat().st_size != size_bytes:
-            raise SourceUnavailableError(
-                f"{path.relative_to(folder)} of {source.text} did not arrive whole. Import again to fetch the rest."
-            )
+            file = str(path.relative_to(folder))
+            raise SourceUnavailableError(say(Saying.NOT_ARRIVED_WHOLE, file=file, source=source.text))
 
 
 def _bytes_below(folder: Path) -> int:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from orchestrator.errors import ModelRejectedError
 from orchestrator.library.verification.paths import duplicate, path_fault
+from orchestrator.sentences import Saying, say
 
 _ALLOWED = (
     "*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "LICENSE*", "README.md",
@@ -62,22 +63,22 @@ def choose(there: Iterable[RemoteFile], file: str, where: str) -> tuple[RemoteFi
             raise ModelRejectedError(f"{each.path[:100]!r} in {where} {fault}. Rename the file there.")
     clash = duplicate(each.path for each in wanted)
     if clash is not None:
-        raise ModelRejectedError(f"{clash[0]} and {clash[1]} in {where} differ only in case. Rename one of them.")
+        raise ModelRejectedError(say(Saying.NAMES_DIFFER_IN_CASE, one=clash[0], other=clash[1], source=where))
     return wanted
 
 
 def choose_gguf(paths: list[str], file: str, where: str) -> str:
     """The GGUF file that stands for a model, out of `paths`. Raises ModelRejectedError saying how to pick one."""
     if file and file not in paths:
-        there = f" It has {_named(paths)}." if paths else ""
-        raise ModelRejectedError(f"{where} has no file {file}.{there}")
+        if not paths:
+            raise ModelRejectedError(say(Saying.NO_FILE_THERE, source=where, file=file))
+        raise ModelRejectedError(say(Saying.OTHER_FILES_THERE, source=where, file=file, files=_named(paths)))
     if not paths:
-        raise ModelRejectedError(f"{where} has no safetensors weights, and no GGUF file either.")
+        raise ModelRejectedError(say(Saying.NO_WEIGHTS_THERE, source=where))
     if not file and len(paths) > 1 and len({_SPLIT.sub("", path) for path in paths}) > 1:
-        raise ModelRejectedError(
-            f"{where} has {len(paths)} GGUF files and no safetensors weights. Pick one of them, "
-            f"as in {where}#{_best(paths)}. They are {_named(paths)}."
-        )
+        choice = f"{where}#{_best(paths)}"
+        said = say(Saying.SEVERAL_GGUF_FILES, source=where, number=len(paths), choice=choice, files=_named(paths))
+        raise ModelRejectedError(said)
     path = file or min(paths)
     refuse_split(path)
     return path
@@ -87,10 +88,7 @@ def refuse_split(path: str) -> None:
     """Raises ModelRejectedError for a part of a GGUF file that was split."""
     parts = _SPLIT.search(path)
     if parts is not None and int(parts[1]) > 1:
-        raise ModelRejectedError(
-            f"{path} is one of {int(parts[1])} parts of a split GGUF file, which Transformers cannot read. Join them "
-            "with llama.cpp's `llama-gguf-split --merge`, or take a model that is published as safetensors."
-        )
+        raise ModelRejectedError(say(Saying.GGUF_FILE_IS_SPLIT, file=path, parts=int(parts[1])))
 
 
 def digest(files: Iterable[RemoteFile]) -> str:

@@ -150,9 +150,7 @@ class Revisions:
             }
         except FileNotFoundError as error:
             name = Path(error.filename).name
-            raise NotFoundError(
-                f"{name} is gone from the library's disk. Push or import the revision again."
-            ) from error
+            raise NotFoundError(say(Saying.FILES_GONE, file=name)) from error
         return comparison.compare(older, newer, contents)
 
     def disk_free(self) -> int:
@@ -197,7 +195,7 @@ def _ready(model: Model, digest: str) -> Revision:
     if found is None:
         raise NotFoundError(say(Saying.REVISION_UNKNOWN, name=model.name, revision=digest))
     if found.state is not ModelState.READY:
-        raise ConflictError(f"{digest} is {found.state.value}: the library does not have its files.")
+        raise ConflictError(say(Saying.REVISION_NOT_READY, revision=digest))
     return found
 
 
@@ -206,4 +204,4 @@ def _before(model: Model, revision: Revision) -> Revision:
     for each in reversed(earlier):
         if each.state is ModelState.READY:
             return each
-    raise NotFoundError(f"No revision of {model.name!r} came before {revision.digest}. Say what to compare it with.")
+    raise NotFoundError(say(Saying.NO_REVISION_BEFORE, name=model.name, revision=revision.digest))

@@ -9,6 +9,7 @@ from orchestrator.library.asking import ask, hub_name
 from orchestrator.library.hub import REFUSED
 from orchestrator.library.hub_models import MOST, HubModel
 from orchestrator.library.sources import SourceKind
+from orchestrator.sentences import Saying, Sentence, quoted, say
 
 WITHIN_S = 10.0
 
@@ -21,18 +22,13 @@ async def search(hub: SourceKind, words: str, within_s: float = WITHIN_S) -> tup
     except TimeoutError:
         raise SourceUnavailableError(_unreached(hub, f"no answer within {within_s:g} s")) from None
     if answer.status == REFUSED:
-        raise SourceUnavailableError(
-            f"{hub_name(hub)} refuses the search: {answer.why} Try again in a moment, or check the token in the "
-            "orchestrator's environment."
-        )
+        said = quoted(answer.why)
+        raise SourceUnavailableError(say(Saying.SEARCH_REFUSED, hub=hub_name(hub), said=said))
     if answer.status != 0:
         raise SourceUnavailableError(_unreached(hub, answer.why))
     return msgspec.json.decode(answer.output.strip().splitlines()[-1], type=tuple[HubModel, ...])
 
 
-def _unreached(hub: SourceKind, why: str) -> str:
+def _unreached(hub: SourceKind, said: str) -> Sentence:
     mirror = "HF_ENDPOINT" if hub is SourceKind.HUGGING_FACE else "MODELSCOPE_ENDPOINT"
-    return (
-        f"{hub_name(hub)} cannot be reached ({why}). The orchestrator's host needs the network, or a mirror in "
-        f"{mirror}. Without either, upload the weights or import a folder."
-    )
+    return say(Saying.HUB_UNREACHED, hub=hub_name(hub), said=quoted(said), variable=mirror)

@@ -128,10 +128,7 @@ def _s3(text: str) -> Source:
     if not _BUCKET.fullmatch(bucket):
         raise InvalidRequestError(say(Saying.NO_BUCKET, bucket=bucket))
     if prefix and not _is_key(prefix):
-        raise InvalidRequestError(
-            f"{prefix[:80]!r} cannot be a folder in a bucket: a part of it is empty, `.` or `..`, or it is too long. "
-            "Give s3://BUCKET/FOLDER, with the folder of one model."
-        )
+        raise InvalidRequestError(say(Saying.NO_FOLDER_IN_BUCKET, folder=prefix[:80]))
     id_ = f"{bucket}/{prefix}" if prefix else bucket
     return Source(SourceKind.S3, id_, _name(id_.rpartition("/")[2]), match["revision"] or "", _file(text, file))
 

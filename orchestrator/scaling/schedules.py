@@ -9,6 +9,7 @@ from cronsim import CronSim, CronSimError
 
 from orchestrator.errors import InvalidRequestError
 from orchestrator.scaling.types import ScalingSettings, Schedule
+from orchestrator.sentences import Saying, say
 
 _FORM = re.compile(
     r"(?P<cron>\S+( +\S+){4})( +(?P<zone>[A-Za-z]\S*))?"
@@ -25,10 +26,7 @@ def parse_schedule(text: str) -> Schedule:
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise InvalidRequestError(
-            f"'{text}' is not a schedule. Write when it begins, for how long and how many replicas, "
-            "as '0 8 * * 1-5 for 10h: 2' or '0 8 * * 1-5 Asia/Shanghai for 10h: 2'."
-        )
+        raise InvalidRequestError(say(Saying.SCHEDULE_UNREADABLE, text=text))
     schedule = Schedule(
         cron=" ".join(match["cron"].split()),
         duration_s=float(match["count"]) * _UNITS[match["unit"]],
@@ -44,42 +42,34 @@ def check_schedule(schedule: Schedule) -> None:
     try:
         zone = ZoneInfo(schedule.time_zone)
     except (OSError, ValueError, KeyError) as error:
-        raise InvalidRequestError(
-            f"'{schedule.time_zone}' is not a time zone that this machine knows. Write it as 'Asia/Shanghai' or 'UTC'."
-        ) from error
+        raise InvalidRequestError(say(Saying.TIME_ZONE_UNKNOWN, zone=schedule.time_zone)) from error
     try:
         next(CronSim(schedule.cron, datetime(2024, 1, 1, tzinfo=zone)), None)
     except CronSimError as error:
-        raise InvalidRequestError(
-            f"'{schedule.cron}' does not say when. Five fields are wanted: minute, hour, day of the month, month, "
-            "day of the week; '0 8 * * 1-5' is 8 o'clock from Monday to Friday."
-        ) from error
+        raise InvalidRequestError(say(Saying.CRON_UNREADABLE, cron=schedule.cron)) from error
     if not 0 < schedule.duration_s <= _LONGEST_S:
-        raise InvalidRequestError("A schedule's window lasts more than 0 s and at most a year.")
+        raise InvalidRequestError(say(Saying.WINDOW_LENGTH))
     if schedule.min_replicas < 1:
-        raise InvalidRequestError("A schedule asks for at least 1 replica.")
+        raise InvalidRequestError(say(Saying.WINDOW_WITHOUT_REPLICA))
 
 
 def check_settings(settings: ScalingSettings) -> None:
     """Raises `InvalidRequestError` where settings contradict each other."""
     if not 0 <= settings.min_replicas <= settings.max_replicas:
         raise InvalidRequestError(
-            f"At least {settings.min_replicas} and at most {settings.max_replicas} replicas cannot be. "
-            "The minimum is 0 or more and not above the maximum."
+            say(Saying.MINIMUM_ABOVE_MAXIMUM, least=settings.min_replicas, most=settings.max_replicas)
         )
     if settings.target_wait_s is not None and settings.target_wait_s <= 0:
-        raise InvalidRequestError("The target wait is a time above 0 s.")
+        raise InvalidRequestError(say(Saying.TARGET_WAIT_NOT_ABOVE_ZERO))
     if settings.idle_timeout_s is not None and settings.idle_timeout_s < 0:
-        raise InvalidRequestError("The idle timeout is 0 s or more.")
+        raise InvalidRequestError(say(Saying.IDLE_TIMEOUT_BELOW_ZERO))
     if settings.weight <= 0:
-        raise InvalidRequestError("The weight is a number above 0; 2 gets twice the share of 1.")
+        raise InvalidRequestError(say(Saying.WEIGHT_NOT_ABOVE_ZERO))
     for schedule in settings.schedules:
         check_schedule(schedule)
         if schedule.min_replicas > settings.max_replicas:
-            raise InvalidRequestError(
-                f"The schedule '{schedule.cron}' asks for {schedule.min_replicas} replicas, more than the maximum of "
-                f"{settings.max_replicas}. Raise the maximum or lower the schedule."
-            )
+            asked, most = schedule.min_replicas, settings.max_replicas
+            raise InvalidRequestError(say(Saying.SCHEDULE_ABOVE_MAXIMUM, cron=schedule.cron, asked=asked, most=most))
 
 
 def scheduled_minimum(schedules: Iterable[Schedule], now: float) -> int:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 
 from orchestrator.library.uploads.errors import UploadRefusedError
-from orchestrator.library.uploads.types import GIB, DeclaredFile, UploadLimits
+from orchestrator.library.uploads.types import DeclaredFile, UploadLimits
 from orchestrator.library.verification.paths import duplicate, path_fault
+from orchestrator.sentences import Saying, say
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -45,22 +46,14 @@ def check_sha256(path: str, sha256: str) -> None:
 def check_space(missing_bytes: int, outstanding_bytes: int, free_bytes: int, reserve_bytes: int) -> None:
     """Raises UploadRefusedError (507) if the disk will not hold it, with what other uploads have still to bring."""
     if missing_bytes + outstanding_bytes + reserve_bytes > free_bytes:
-        others = f", {_gib(outstanding_bytes)} are promised to other uploads" if outstanding_bytes else ""
-        raise UploadRefusedError(
-            507,
-            f"This upload needs {_gib(missing_bytes)}: {_gib(free_bytes)} are free{others}, and "
-            f"{_gib(reserve_bytes)} stay in reserve. Free some disk or delete revisions that nobody uses.",
-            code="disk_full",
-        )
+        sizes = {"needed_bytes": missing_bytes, "free_bytes": free_bytes, "reserve_bytes": reserve_bytes}
+        said = say(Saying.NO_DISK_FOR_UPLOAD, promised_bytes=outstanding_bytes, **sizes)
+        raise UploadRefusedError(507, said, code="disk_full")
 
 
 def is_single_archive(files: Sequence[DeclaredFile]) -> bool:
     """Whether what is sent is one archive that holds the model's files."""
     return len(files) == 1 and files[0].path.lower().endswith(ARCHIVE_SUFFIXES)
-
-
-def _gib(amount: int) -> str:
-    return f"{amount / GIB:.1f} GiB"
 
 
 def _shown(path: str) -> str:

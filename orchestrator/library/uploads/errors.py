@@ -5,6 +5,7 @@ RoundhouseError
 """
 
 from orchestrator.errors import RoundhouseError
+from orchestrator.sentences import Sentence
 
 
 class UploadRefusedError(RoundhouseError):
@@ -12,7 +13,7 @@ class UploadRefusedError(RoundhouseError):
 
     code = "upload_refused"
 
-    def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
+    def __init__(self, status: int, message: str | Sentence, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.status = status
 

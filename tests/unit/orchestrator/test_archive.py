@@ -219,7 +219,7 @@ def test_unpack_of_a_million_entries_is_refused_at_the_cap(tmp_path: Path) -> No
     ten_thousand = gzip.compress(entry("a", tarfile.DIRTYPE).tobuf() * 10_000, compresslevel=1)
     archive = tmp_path / "many.tgz"
     archive.write_bytes(ten_thousand * 100)
-    with pytest.raises(ModelRejectedError, match=r"entry 2001 of the archive"):
+    with pytest.raises(ModelRejectedError, match=r"entry 2,001 of the archive"):
         unpacked(archive, ArchiveLimits(total_bytes=2**30, members=2000))
 
 

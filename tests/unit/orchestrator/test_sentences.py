@@ -15,9 +15,9 @@ from orchestrator.errors import ConflictError
 from orchestrator.sentences import Saying, Sentence, Value, heard, say
 from replicas.doing import Doing
 
-CHINESE: dict[str, str] = json.loads(
-    (Path(__file__).parents[3] / "admin_ui" / "src" / "i18n" / "sentences.zh.json").read_text()
-)
+ROOT = Path(__file__).parents[3]
+ENGLISH: dict[str, str] = json.loads((ROOT / "orchestrator" / "sentences.en.json").read_text())
+CHINESE: dict[str, str] = json.loads((ROOT / "admin_ui" / "src" / "i18n" / "sentences.zh.json").read_text())
 
 
 def figures(saying: Saying) -> set[str]:
@@ -25,8 +25,9 @@ def figures(saying: Saying) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(saying.english) if name}
 
 
-def test_every_code_has_chinese_words_and_no_words_are_without_a_code() -> None:
-    assert CHINESE.keys() == {saying.value for saying in Saying}
+@pytest.mark.parametrize("words", [ENGLISH, CHINESE], ids=["English", "Chinese"])
+def test_every_code_has_words_and_no_words_are_without_a_code(words: dict[str, str]) -> None:
+    assert words.keys() == {saying.value for saying in Saying}
 
 
 @pytest.mark.parametrize("saying", Saying)
