@@ -87,6 +87,9 @@ class Fleet:
                 member.process.kill()  # type: ignore[union-attr]
             for member in self._members:
                 _close(member)
+            for number in _STOPS:
+                # Told once more at the very end, it must still end as one that was told to.
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _running(self) -> list[_Member]:
