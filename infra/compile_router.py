@@ -31,7 +31,7 @@ follow_imports = skip
 _SETUP = """\
 from mypyc.build import mypycify
 from setuptools import setup
-modules = mypycify(["--config-file=mypy.ini", *{paths}], opt_level="1", debug_level="0")
+modules = mypycify(["--config-file=mypy.ini", *{paths}], opt_level="2", debug_level="0")
 setup(name="router", packages=[], ext_modules=modules)
 """
 
