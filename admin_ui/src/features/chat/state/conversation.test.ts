@@ -126,5 +126,9 @@ describe("tokensPerSecond", () => {
   it("leaves the first token out", () => expect(tokensPerSecond(stats({}))).toBe(10));
   it("takes the whole time when nothing was streamed", () =>
     expect(tokensPerSecond(stats({ ttft_s: null, completion_tokens: 30 }))).toBe(10));
+  it("takes the whole time when all of it came at once", () =>
+    expect(tokensPerSecond(stats({ ttft_s: 1.9997, duration_s: 2, completion_tokens: 8 }))).toBe(4));
+  it("says nothing of a single token that took a while to end", () =>
+    expect(tokensPerSecond(stats({ completion_tokens: 1 }))).toBeNull());
   it("says nothing without a count", () => expect(tokensPerSecond(stats({ completion_tokens: null }))).toBeNull());
 });

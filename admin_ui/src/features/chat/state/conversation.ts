@@ -125,13 +125,17 @@ function finishOf(reason: string): Message["finish"] {
   return reason === "length" || reason === "stopped" ? reason : "complete";
 }
 
-/** Generated tokens a second, first token excluded: how fast words came once they came. */
+/** What came in a shorter time came at once, in one piece: its pace is the network's, not the engine's. */
+const AT_ONCE_S = 0.05;
+
+/** Generated tokens a second, first token excluded: how fast words came once they came. What came at once is counted
+ * over the whole time. */
 export function tokensPerSecond(stats: AnswerStats): number | null {
   const { completion_tokens: tokens, duration_s: durationS, ttft_s: ttftS } = stats;
   if (tokens === null || tokens < 1) return null;
-  if (ttftS === null) return durationS > 0 ? tokens / durationS : null;
-  const decodeS = durationS - ttftS;
-  return tokens > 1 && decodeS > 0 ? (tokens - 1) / decodeS : null;
+  const decodeS = ttftS === null ? 0 : durationS - ttftS;
+  if (decodeS >= AT_ONCE_S) return tokens > 1 ? (tokens - 1) / decodeS : null;
+  return durationS > 0 ? tokens / durationS : null;
 }
 
 /** The body to send so that `answerId` is written, or gone on with where it has words already. */
