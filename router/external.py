@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from replicas.ending import end
 from replicas.types import ReplicaState
 from router.bodies import MALFORMED
 from router.errors import NOT_JSON, RequestRefusedError
@@ -112,10 +113,7 @@ class ExternalHealth:
 
     async def close(self) -> None:
         """Stops checking."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*self._tasks.values())
         if self._http is not None:
             await self._http.aclose()
 

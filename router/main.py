@@ -21,6 +21,7 @@ import uvloop
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
+from replicas.ending import end
 from router.access_log import STDOUT
 from router.app import create_app, create_ops_app
 from router.core import Core, LoopClock
@@ -144,9 +145,7 @@ class Router:
                 await asyncio.wait_for(self.core.table.loaded.wait(), _FIRST_SNAPSHOT_S)
             await self._public.serve([public])
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await end(*background)
             for server in self._ops.servers if self._ops.started else ():
                 server.close()
             for connection in (*self._public.server_state.connections, *self._ops.server_state.connections):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from replicas.ending import end
 from replicas.types import ROUTER_ID_HEADER, Endpoint, ReplicaState
 from router.alias import best_status, target_of
 from router.dispatcher import Dispatcher
@@ -90,8 +91,7 @@ class RoutingTable:
                     async with asyncio.timeout(self._refresh_s - _SPACING_S):
                         await self._changed.wait()
         finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+            await end(listener)
             await self._external.close()
 
     async def _read(self, *, announced: bool) -> None:

@@ -107,8 +107,10 @@ class _Unpacking:
     def _check_amount(self, more_bytes: int, member: Member) -> None:
         total = self._done_bytes + more_bytes
         if total > self._limits.total_bytes:
-            sizes = {"total_bytes": total, "room_bytes": self._limits.total_bytes}
-            raise ModelRejectedError(say(Saying.ARCHIVE_TOO_LARGE, member=shown(member.name), **sizes))
+            room = self._limits.total_bytes
+            raise ModelRejectedError(
+                say(Saying.ARCHIVE_TOO_LARGE, member=shown(member.name), total_bytes=total, room_bytes=room)
+            )
         if total > self._most_bytes:
             times = round(self._limits.ratio)
             raise ModelRejectedError(say(Saying.ARCHIVE_IS_BOMB, member=shown(member.name), times=times))
@@ -133,8 +135,9 @@ class _Unpacking:
                 self._done_bytes += len(piece)
                 self._progress(self._done_bytes)
         if size != member.size_bytes:
-            sizes = {"found": size, "announced": member.size_bytes}
-            raise ModelRejectedError(say(Saying.ARCHIVE_DAMAGED, member=shown(member.name), **sizes))
+            raise ModelRejectedError(
+                say(Saying.ARCHIVE_DAMAGED, member=shown(member.name), found=size, announced=member.size_bytes)
+            )
         return ManifestFile(path, size, sha256.hexdigest())
 
 

@@ -77,8 +77,10 @@ async def fetch(source: Source, listing: Listing, folder: Path, progress: Callab
     missing = listing.total_bytes - _bytes_below(folder)
     free = shutil.disk_usage(folder).free
     if free < missing + _SPARE_DISK_BYTES:
-        sizes = {"needed_bytes": missing, "free_bytes": free}
-        raise ModelRejectedError(say(Saying.NO_DISK_FOR_DOWNLOAD, source=source.text, folder=str(folder), **sizes))
+        where = str(folder)
+        raise ModelRejectedError(
+            say(Saying.NO_DISK_FOR_DOWNLOAD, source=source.text, needed_bytes=missing, folder=where, free_bytes=free)
+        )
     task = asyncio.create_task(_run(source, "fetch", str(folder), msgspec.json.encode(listing)))
     try:
         while not task.done():

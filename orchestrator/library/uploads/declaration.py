@@ -46,8 +46,13 @@ def check_sha256(path: str, sha256: str) -> None:
 def check_space(missing_bytes: int, outstanding_bytes: int, free_bytes: int, reserve_bytes: int) -> None:
     """Raises UploadRefusedError (507) if the disk will not hold it, with what other uploads have still to bring."""
     if missing_bytes + outstanding_bytes + reserve_bytes > free_bytes:
-        sizes = {"needed_bytes": missing_bytes, "free_bytes": free_bytes, "reserve_bytes": reserve_bytes}
-        said = say(Saying.NO_DISK_FOR_UPLOAD, promised_bytes=outstanding_bytes, **sizes)
+        said = say(
+            Saying.NO_DISK_FOR_UPLOAD,
+            needed_bytes=missing_bytes,
+            free_bytes=free_bytes,
+            promised_bytes=outstanding_bytes,
+            reserve_bytes=reserve_bytes,
+        )
         raise UploadRefusedError(507, said, code="disk_full")
 
 
