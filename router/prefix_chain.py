@@ -10,11 +10,15 @@ outside the process that made them.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _BLOCK_BYTES = 512
 _GROWTH = 10
 _LONGEST_PROMPT_BYTES = 1 << 27
+
+Digest = object
+"""Of a block: an int, as `hash` gives it. Compiled, an `int` would be taken apart and made anew for every lookup."""
+_digest: Callable[[object], Digest] = hash
 
 
 def _cuts() -> Iterator[int]:
@@ -32,7 +36,7 @@ _FIRST_CUT = CUTS[0]
 class PrefixChain:
     """Hashes of a text's whole blocks and what stands behind the last of them."""
 
-    def __init__(self, hashes: tuple[int, ...], rest: bytes, size_bytes: int) -> None:
+    def __init__(self, hashes: tuple[Digest, ...], rest: bytes, size_bytes: int) -> None:
         """`rest`: the text after the last cut, for `extended`. `size_bytes`: length of the whole text."""
         self.hashes = hashes
         self.rest = rest
@@ -53,16 +57,16 @@ def chain_of(text: bytes) -> PrefixChain:
     return _chain((), text, len(text))
 
 
-def _chain(known: tuple[int, ...], text: bytes, size: int) -> PrefixChain:
+def _chain(known: tuple[Digest, ...], text: bytes, size: int) -> PrefixChain:
     """`text` begins where the last of the `known` blocks ends, and ends at `size`."""
     blocks = bisect_right(CUTS, size)
     if blocks == len(known):
         return PrefixChain(known, text, size)
     hashes = list(known)
-    before = hashes[-1] if hashes else 0
+    before: Digest = hashes[-1] if hashes else 0
     offset = at = CUTS[len(known) - 1] if known else 0
     for cut in CUTS[len(known) : blocks]:
-        before = hash((before, text[at - offset : cut - offset]))
+        before = _digest((before, text[at - offset : cut - offset]))
         hashes.append(before)
         at = cut
     return PrefixChain(tuple(hashes), text[at - offset :], size)

@@ -2,78 +2,103 @@
 
 For every replica the blocks that it was sent or has answered, bounded by what its KV cache holds; the prompt used least
 recently makes room, its tail first. As in the engine's cache a block is there only with all blocks before it: so the
-number of leading blocks that a replica has is found by bisection, and to have used a prompt is to have used its end.
+last block of a chain that anybody has is found by bisection, and to have used a prompt is to have used its end.
+
+A block is one object for all replicas: what is asked of it lies together, for most blocks have left the CPU's caches
+when they are asked for again, and each further place in memory would be waited for.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from router.prefix_chain import CUTS, PrefixChain
+from router.prefix_chain import CUTS, Digest, PrefixChain
 
 _BLOCK_BYTES = tuple(after - before for before, after in zip((0, *CUTS), CUTS, strict=False))
 DEFAULT_CAPACITY_BYTES = 256 * 1024
 _MOST_LEVELS = 6
+_COUNT_BITS = 24
+_MOST_COUNTED = (1 << _COUNT_BITS) - 1
 
 
-def _leading(hashes: Sequence[int], held: dict[int, int]) -> int:
-    """How many leading hashes are in `held`, where each one's presence implies that of all before it."""
-    if not hashes or hashes[0] not in held:
-        return 0
-    if hashes[-1] in held:
-        return len(hashes)
-    low, high = 1, len(hashes) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if hashes[middle - 1] in held:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+class _Block:
+    """A block that some cache has."""
+
+    __slots__ = ("before", "caches", "depth", "digest", "followers")
+
+    def __init__(self, digest: Digest, before: "_Block | None", depth: int) -> None:
+        self.digest = digest
+        self.before = before
+        """Whoever has this one has that one."""
+        self.depth = depth
+        """Blocks from the beginning of the prompt, with this one."""
+        self.caches = 0
+        """The bits of those who have it."""
+        self.followers = 0
+        """How many blocks directly follow it, `_COUNT_BITS` for each cache: those of the lowest bit first."""
 
 
 class PrefixDirectory:
-    """The same the other way round, for all replicas of a model: who has a block. Kept by their caches.
+    """The blocks that any replica of a model has.
 
     Each cache that holds something has a bit of its own, and a set of caches is the sum of their bits.
     """
 
-    __slots__ = ("_holders", "_taken")
+    __slots__ = ("_asked", "_blocks", "_found", "_root", "_taken")
 
     def __init__(self) -> None:
-        self._holders: dict[int, int] = {}
+        self._blocks: dict[Digest, _Block] = {}
+        self._asked: Sequence[Digest] | None = None
+        self._found: _Block | None = None
+        self._root: _Block | None = None
+        """The last answer of `deepest`, and where its chain begins: who is chosen for a prompt inserts what was just
+        asked for."""
         self._taken = 0
         """The bits that are given out."""
 
     def __len__(self) -> int:
-        return len(self._holders)
+        return len(self._blocks)
 
-    def levels(self, hashes: Sequence[int]) -> list[tuple[int, int]]:
+    def levels(self, hashes: Sequence[Digest]) -> list[tuple[int, int]]:
         """Cached bytes and the bits of those who have that many of a chain's beginning, the most first; who has none is
         nowhere.
 
         A replica counts for the first level that it is in. Few levels are the rule (everybody has the system prompt,
-        one or two the conversation), and each takes a bisection; those beyond `_MOST_LEVELS` are left out.
+        one or two the conversation); those beyond `_MOST_LEVELS` are left out.
         """
         found: list[tuple[int, int]] = []
-        holders = self._holders
-        depth = _leading(hashes, holders)
-        if not depth:
+        block = self.deepest(hashes)
+        if block is None or self._root is None:
             return found
-        everybody = holders[hashes[0]]
-        while True:
-            here = holders[hashes[depth - 1]]
-            found.append((CUTS[depth - 1], here))
-            if here == everybody or len(found) == _MOST_LEVELS:
-                return found
-            # The next level is where more replicas are: the further forward, the more there are.
-            low, high = 1, depth - 1
+        everybody = self._root.caches
+        here = 0
+        while block is not None:
+            if block.caches != here:
+                here = block.caches
+                found.append((CUTS[block.depth - 1], here))
+                if here == everybody or len(found) == _MOST_LEVELS:
+                    break
+            block = block.before
+        return found
+
+    def deepest(self, hashes: Sequence[Digest]) -> _Block | None:
+        """The last block of a chain that anybody has."""
+        if hashes is self._asked:
+            return self._found
+        blocks = self._blocks
+        root = best = blocks.get(hashes[0]) if hashes else None
+        if best is not None and len(hashes) > 1:
+            low, high = 1, len(hashes)
+            # The end first: prompts come again.
+            middle = high
             while low < high:
-                middle = (low + high + 1) // 2
-                if holders[hashes[middle - 1]] != here:
-                    low = middle
-                else:
+                block = blocks.get(hashes[middle - 1])
+                if block is None:
                     high = middle - 1
-            depth = low
+                else:
+                    best, low = block, middle
+                middle = (low + high + 1) // 2
+        self._asked, self._found, self._root = hashes, best, root
+        return best
 
     def take_bit(self) -> int:
         """A bit for a cache that begins to hold something."""
@@ -85,25 +110,46 @@ class PrefixDirectory:
         """Nobody holds anything under this bit any more."""
         self._taken ^= bit
 
-    def add(self, hashes: Sequence[int], bit: int) -> None:
-        """The cache of that bit has these blocks now."""
-        holders = self._holders
-        for digest in hashes:
-            holders[digest] = holders.get(digest, 0) | bit
+    def add(self, hashes: Sequence[Digest], before: _Block | None, bit: int, one: int) -> _Block:
+        """The cache of that bit, which has a chain up to `before`, has the rest of it now. Returns the last block.
 
-    def discard(self, digest: int, bit: int) -> None:
-        """The cache of that bit, which had this block, has it no more."""
-        others = self._holders[digest] ^ bit
-        if others:
-            self._holders[digest] = others
-        else:
-            del self._holders[digest]
+        `one`: a follower, in the cache's count.
+        """
+        blocks = self._blocks
+        known = self.deepest(hashes)
+        shared = 0 if known is None else known.depth
+        self._asked = None
+        depth = 0 if before is None else before.depth
+        while True:
+            digest = hashes[depth]
+            depth += 1
+            if depth <= shared:
+                block = blocks[digest]
+            else:
+                block = blocks[digest] = _Block(digest, before, depth)
+            block.caches |= bit
+            if before is not None:
+                before.followers += one
+            if depth == len(hashes):
+                return block
+            before = block
+
+    def drop(self, block: _Block, bit: int, one: int) -> _Block | None:
+        """The cache of that bit, which had this block and none after it, has it no more. Returns the one before it."""
+        block.caches ^= bit
+        if not block.caches:
+            del self._blocks[block.digest]
+            self._asked = self._found = self._root = None
+        before = block.before
+        if before is not None:
+            before.followers -= one
+        return before
 
 
 class PrefixCache:
     """What one replica's cache holds. Sizes are in bytes of prompt text."""
 
-    __slots__ = ("_ends", "_followers", "_held_bytes", "bit", "capacity_bytes", "directory", "epoch")
+    __slots__ = ("_all", "_ends", "_held_bytes", "_one", "bit", "capacity_bytes", "directory", "epoch")
 
     def __init__(
         self, directory: PrefixDirectory | None = None, *, capacity_bytes: int = DEFAULT_CAPACITY_BYTES, epoch: int = 0
@@ -114,60 +160,61 @@ class PrefixCache:
         """Of the replica when this was learnt; another one voids it."""
         self.bit = 0
         """In the directory's sets; 0 while nothing is held."""
-        self._followers: dict[int, int] = {}
-        """Blocks that are held, by hash, with the number of those that directly follow each."""
-        self._ends: OrderedDict[int, tuple[int, ...]] = OrderedDict()
-        """Last block -> chain of what was used, least recently used first. Who is followed by nobody is here."""
+        self._one = self._all = 0
+        """A follower in this cache, and the whole of its count, as blocks keep it."""
+        self._ends: OrderedDict[_Block, None] = OrderedDict()
+        """Where what was used ends, least recently used first. Who is followed by nobody is here."""
         self._held_bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._followers)
 
     @property
     def held_bytes(self) -> int:
         """Bytes of prompts that are believed to be cached. Never above `capacity_bytes`."""
         return self._held_bytes
 
-    def matched_bytes(self, hashes: Sequence[int]) -> int:
+    def matched_bytes(self, hashes: Sequence[Digest]) -> int:
         """Length of the longest beginning of a prompt that is cached."""
-        count = _leading(hashes, self._followers)
-        return CUTS[count - 1] if count else 0
+        block = self._deepest(hashes)
+        return 0 if block is None else CUTS[block.depth - 1]
 
     def insert(self, chain: PrefixChain) -> None:
         """The replica computes or has computed this text. What was used least recently makes room."""
         hashes = chain.hashes
         if not hashes:
             return
-        end = hashes[-1]
-        if end not in self._followers:
-            self._add(hashes)
-        self._ends[end] = hashes
-        self._ends.move_to_end(end)
+        end = self._deepest(hashes)
+        if end is None or end.depth < len(hashes):
+            end = self._add(hashes, end)
+        if end in self._ends:
+            self._ends.move_to_end(end)
+        else:
+            self._ends[end] = None
         if self._held_bytes > self.capacity_bytes:
             self._make_room()
 
-    def _add(self, hashes: tuple[int, ...]) -> None:
-        followers = self._followers
-        known = _leading(hashes, followers)
-        if known:
-            before = hashes[known - 1]
-            followers[before] += 1
-            self._ends.pop(before, None)  # used with what follows it, it goes after that anyway
-            self._held_bytes -= CUTS[known - 1]
+    def _deepest(self, hashes: Sequence[Digest]) -> _Block | None:
+        block = self.directory.deepest(hashes)
+        while block is not None and not block.caches & self.bit:
+            block = block.before
+        return block
+
+    def _add(self, hashes: Sequence[Digest], known: _Block | None) -> _Block:
+        if known is not None:
+            self._ends.pop(known, None)  # used with what follows it, it goes after that anyway
+            self._held_bytes -= CUTS[known.depth - 1]
         elif not self.bit:
             self.bit = self.directory.take_bit()
-        new = hashes[known:]
-        for digest in new:
-            followers[digest] = 1
-        followers[hashes[-1]] = 0
-        self.directory.add(new, self.bit)
+            self._one = 1 << (self.bit.bit_length() - 1) * _COUNT_BITS
+            self._all = self._one * _MOST_COUNTED
         self._held_bytes += CUTS[len(hashes) - 1]
+        return self.directory.add(hashes, known, self.bit, self._one)
 
     def clear(self) -> None:
         """The engine's cache was emptied, or the replica has gone."""
-        for digest in self._followers:
-            self.directory.discard(digest, self.bit)
-        self._followers.clear()
+        for end in self._ends:
+            block: _Block | None = end
+            # What others follow goes with the last of them; an end may have gone so before its turn.
+            while block is not None and block.caches & self.bit and not block.followers & self._all:
+                block = self.directory.drop(block, self.bit, self._one)
         self._ends.clear()
         self._held_bytes = 0
         self._let_go()
@@ -179,28 +226,23 @@ class PrefixCache:
 
     def _make_room(self) -> None:
         while self._held_bytes > self.capacity_bytes:
-            _, hashes = self._ends.popitem(last=False)
-            self._shorten(hashes)
-        if not self._followers:
+            block, _ = self._ends.popitem(last=False)
+            self._shorten(block)
+        if not self._held_bytes:
             self._let_go()
 
-    def _shorten(self, hashes: tuple[int, ...]) -> None:
+    def _shorten(self, end: _Block) -> None:
         """Drops blocks from the end of what was used least recently, up to one that is needed otherwise."""
-        followers = self._followers
-        left = len(hashes)
-        while left and not followers[hashes[left - 1]] and hashes[left - 1] not in self._ends:
+        block: _Block | None = end
+        while block is not None and not block.followers & self._all and block not in self._ends:
             if self._held_bytes <= self.capacity_bytes:
-                self._ends[hashes[left - 1]] = hashes[:left]
-                self._ends.move_to_end(hashes[left - 1], last=False)
+                self._ends[block] = None
+                self._ends.move_to_end(block, last=False)
                 return
-            left -= 1
-            del followers[hashes[left]]
-            self._held_bytes -= _BLOCK_BYTES[left]
-            self.directory.discard(hashes[left], self.bit)
-            if left:
-                followers[hashes[left - 1]] -= 1
+            self._held_bytes -= _BLOCK_BYTES[block.depth - 1]
+            block = self.directory.drop(block, self.bit, self._one)
 
     def _let_go(self) -> None:
         if self.bit:
             self.directory.give_back(self.bit)
-            self.bit = 0
+            self.bit = self._one = self._all = 0

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from router.bodies import decode_request
 from router.features import RequestFeatures
-from router.prefix_chain import CUTS, PrefixChain, chain_of
+from router.prefix_chain import CUTS, Digest, PrefixChain, chain_of
 from router.prefix_index import PrefixCache, PrefixDirectory
 from router.prompt_text import answered, read_prompt
-from tests.unit.router.fakes import COMPACT, facts, read
+from tests.unit.router.fakes import COMPACT, facts, held, read
 
 BLOCK = CUTS[0]
 MOST_LEVELS = 6
@@ -102,10 +102,10 @@ def test_directory_agrees_with_the_caches_and_caches_with_their_bounds(
                 assert cache.matched_bytes(prompt(path).hashes) == BLOCK * min(len(path), room)
             case "clear":
                 cache.clear()
-                assert (len(cache), cache.held_bytes) == (0, 0)
+                assert (held(cache), cache.held_bytes) == (set(), 0)
             case "resize":
                 cache.resize(BLOCK * len(path))
-        assert cache.held_bytes == BLOCK * len(cache) <= cache.capacity_bytes
+        assert cache.held_bytes == BLOCK * len(held(cache)) <= cache.capacity_bytes
         for path_asked in (*asked, path):
             assert_levels_agree(directory, caches, prompt(path_asked))
     for cache in caches:
@@ -115,7 +115,7 @@ def test_directory_agrees_with_the_caches_and_caches_with_their_bounds(
 
 def assert_levels_agree(directory: PrefixDirectory, caches: list[PrefixCache], chain: PrefixChain) -> None:
     """Brute force: block by block, cache by cache."""
-    have = [BLOCK * sum(1 for _ in takewhile(cache._followers.__contains__, chain.hashes)) for cache in caches]
+    have = [BLOCK * sum(1 for _ in takewhile(held(cache).__contains__, chain.hashes)) for cache in caches]
     for cache, own in zip(caches, have, strict=True):
         assert cache.matched_bytes(chain.hashes) == own
     assert directory.levels(chain.hashes) == levels_by_hand(caches, have)[:MOST_LEVELS]
@@ -148,11 +148,11 @@ def test_cache_keeps_whole_beginnings_of_the_prompts_used_last(history: list[lis
     cache = PrefixCache(capacity_bytes=blocks * BLOCK)
     for path in history:
         cache.insert(prompt(path))
-    kept: list[int] = []
+    kept: list[Digest] = []
     for path in reversed(history):
         kept += [digest for digest in prompt(path).hashes if digest not in kept]
     # Blocks that went for want of room came back only by being used again, so nothing else is remembered.
-    assert set(cache._followers) == set(kept[:blocks])
+    assert held(cache) == set(kept[:blocks])
 
 
 # Texts of prompts

@@ -1,5 +1,6 @@
 """What the loads are made of, and what is read from runs."""
 
+from collections.abc import Sequence
 from statistics import fmean
 
 import pytest
@@ -14,7 +15,7 @@ from tests.simulation.synthetic import bursts, chats
 from tests.simulation.traces import SHRINK, azure, mooncake, mooncake_load
 
 
-def shared_blocks(left: tuple[int, ...], right: tuple[int, ...]) -> int:
+def shared_blocks(left: Sequence[object], right: Sequence[object]) -> int:
     """Length of the common beginning."""
     count = 0
     for a, b in zip(left, right, strict=False):

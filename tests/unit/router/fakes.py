@@ -18,7 +18,7 @@ from router.features import RequestFeatures
 from router.job import Job
 from router.meters import ModelMeter
 from router.policy import RouteDecision, choose
-from router.prefix_chain import PrefixChain, chain_of
+from router.prefix_chain import Digest, PrefixChain, chain_of
 from router.prefix_index import PrefixCache, PrefixDirectory
 from router.prompt_text import read_prompt
 from router.quarantine import Quarantine
@@ -222,7 +222,12 @@ def read(way: dict[str, Any] | None = None, **fields: Any) -> tuple[bytes, bytes
     return read_prompt(decode_request(json.dumps({"model": "m"} | fields, **way or {}).encode()))
 
 
-def facts(chain: PrefixChain) -> tuple[tuple[int, ...], bytes, int]:
+def held(cache: PrefixCache) -> set[Digest]:
+    """The blocks that this cache is believed to hold."""
+    return {digest for digest, block in cache.directory._blocks.items() if block.caches & cache.bit}
+
+
+def facts(chain: PrefixChain) -> tuple[tuple[Digest, ...], bytes, int]:
     """All that a chain knows, to compare."""
     return chain.hashes, chain.rest, chain.size_bytes
 
