@@ -109,7 +109,6 @@ class Dispatcher(WaitingRoom):
         if job.waits:
             job.waits = False
             job.queue_s += now - job.since
-        job.cached_bytes = decision.cached_bytes
         uncached = job.prompt_tokens
         if decision.cached_bytes:
             uncached -= uncached * decision.cached_bytes // job.chain.size_bytes
@@ -130,7 +129,6 @@ class Dispatcher(WaitingRoom):
         self.window.sent_tokens_total += job.prompt_tokens
         self.meter.prompt_tokens += job.prompt_tokens
         job.cached_tokens = job.prompt_tokens - uncached
-        self.meter.cached_tokens += job.cached_tokens
         choices = self.meter.choices
         choices[decision.reason] = choices.get(decision.reason, 0) + 1
         job.carrier.send_to(view)
@@ -192,6 +190,7 @@ class Dispatcher(WaitingRoom):
                 self._quarantine.lives(view.replica_id)
                 circuit.succeeded(view.circuit)
             prompt_was_read(reservation)
+            self.meter.cached_tokens += job.cached_tokens if learnt.cached_tokens is None else learnt.cached_tokens
             learn(job, reservation, learnt, self.estimates, now)
         else:
             circuit.abandoned(view.circuit)

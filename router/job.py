@@ -42,10 +42,8 @@ class Job(Ticket):
 
     queue_s = 0.0
     """Seconds spent in the queue."""
-    cached_bytes = 0
-    """Of the prompt, expected at the replica that it was last sent to."""
     cached_tokens = 0
-    """The same in tokens."""
+    """Of the prompt, expected at the replica that it was last sent to."""
     reservation: Reservation | None = None
     failures: tuple[FailedAttempt, ...] = ()
     """The newest of them."""

@@ -3,7 +3,7 @@
 from router.answer import Learnt
 from router.estimates import ModelEstimates
 from router.job import Job
-from router.replica_view import Reservation, cache_measured, tokens_seen
+from router.replica_view import Reservation, tokens_seen
 
 
 def learn(job: Job, reservation: Reservation, learnt: Learnt, estimates: ModelEstimates, now: float) -> None:
@@ -13,7 +13,7 @@ def learn(job: Job, reservation: Reservation, learnt: Learnt, estimates: ModelEs
         return
     estimates.output_measured(output_tokens)
     if learnt.prompt_tokens:
-        _learn_of_prompt(job, reservation, learnt, learnt.prompt_tokens, estimates)
+        estimates.prompt_measured(size_bytes, learnt.prompt_tokens)
     view = reservation.view
     if learnt.text and job.chain.hashes:
         extended = job.chain.extended(job.answered_as(learnt.text))
@@ -23,12 +23,3 @@ def learn(job: Job, reservation: Reservation, learnt: Learnt, estimates: ModelEs
         tokens_seen(reservation, output_tokens, now)
         mean_s = (now - reservation.first_token_at) / (output_tokens - 1)
         estimates.inter_token_measured(view.in_flight + view.others_in_flight, mean_s)
-
-
-def _learn_of_prompt(
-    job: Job, reservation: Reservation, learnt: Learnt, prompt_tokens: int, estimates: ModelEstimates
-) -> None:
-    estimates.prompt_measured(job.chain.size_bytes, prompt_tokens)
-    if learnt.cached_tokens is not None and not reservation.view.external:
-        expected = job.cached_bytes / job.chain.size_bytes
-        cache_measured(reservation.view, prompt_tokens, expected, learnt.cached_tokens / prompt_tokens)

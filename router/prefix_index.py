@@ -1,8 +1,9 @@
 """Which replica has which beginnings of prompts in its cache, as far as this router knows. PURE.
 
-For every replica the blocks that it was sent or has answered, bounded by what its KV cache holds; the prompt used least
-recently makes room, its tail first. As in the engine's cache a block is there only with all blocks before it: so the
-last block of a chain that anybody has is found by bisection, and to have used a prompt is to have used its end.
+For every replica the blocks that it was sent or has answered, bounded by the size of its KV cache (`bound_memory`); the
+prompt used least recently makes room, its tail first. As in the engine's cache a block is there only with all blocks
+before it: so the last block of a chain that anybody has is found by bisection, and to have used a prompt is to have
+used its end.
 
 A block is one object for all replicas: what is asked of it lies together, for most blocks have left the CPU's caches
 when they are asked for again, and each further place in memory would be waited for.

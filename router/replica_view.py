@@ -19,9 +19,8 @@ _KV_SMOOTHING = 0.3
 _KV_FACTOR_RANGE = (0.05, 1.5)
 _KV_FACTOR_FROM = 0.02
 """Share of the cache below which the ratio of report to estimate says nothing."""
-_CACHE_FROM_TOKENS = 256
-_CACHE_SURPRISE = 0.25
-_CACHE_SHRINKS, _CACHE_GROWS, _SMALLEST_CACHE_SHARE = 0.9, 1.01, 0.1
+_REMEMBERED = 2.0
+"""Of the size of a replica's KV cache, what is remembered of what went through it. See ADR 5."""
 _READ_AT_ONCE_TOKENS = 32
 """A prompt as short as this is read within one step of the engine."""
 _RATE_FROM_TOKENS = 128
@@ -105,10 +104,6 @@ class ReplicaView:
     measured: bool = False
     """Whether `prefill_tokens_per_s` was measured here rather than assumed."""
     cache: PrefixCache = field(default_factory=PrefixCache)
-    cache_bytes: int = DEFAULT_CAPACITY_BYTES
-    """Bytes of prompts that fill its KV cache."""
-    cache_share: float = 1.0
-    """How much of that survives in practice, from what the engine says it found."""
     circuit: Circuit = field(default_factory=Circuit)
     assumed: deque[tuple[float, Reservation]] = field(default_factory=deque)
     """Prefills whose end will not be seen (the answer comes in one piece), by the time at which they should be over."""
@@ -249,17 +244,10 @@ def correct(view: ReplicaView, load: EngineLoad, others_in_flight: int, now: flo
     derive(view, now)
 
 
-def cache_measured(view: ReplicaView, prompt_tokens: int, expected: float, found: float) -> None:
-    """The engine says which share of a prompt it `found` in its cache, where this share was `expected`.
-
-    Less than expected means that it forgets sooner than its size lets one think (running requests hold a part of the
-    cache): what is believed to be cached shrinks, and grows back slowly while the engine bears it out.
-    """
-    if prompt_tokens < _CACHE_FROM_TOKENS or expected < _CACHE_SURPRISE:
-        return
-    factor = _CACHE_SHRINKS if found < expected - _CACHE_SURPRISE else _CACHE_GROWS
-    view.cache_share = min(max(view.cache_share * factor, _SMALLEST_CACHE_SHARE), 1.0)
-    view.cache.resize(int(view.cache_bytes * view.cache_share))
+def bound_memory(view: ReplicaView, bytes_per_token: float) -> None:
+    """Sizes what is remembered of the replica's cache. `bytes_per_token`: of prompts."""
+    capacity = int(_REMEMBERED * view.kv_capacity_tokens * bytes_per_token)
+    view.cache.resize(capacity or DEFAULT_CAPACITY_BYTES)
 
 
 def _kv_factor(view: ReplicaView, reported_usage: float) -> float:

@@ -18,8 +18,8 @@ from router.dispatcher import Dispatcher
 from router.errors import Refusal, StoreAwayError, alias_without_model, model_not_found
 from router.external import ExternalHealth, external_view
 from router.headers import header_safe
-from router.prefix_index import DEFAULT_CAPACITY_BYTES, PrefixCache
-from router.replica_view import SLOW_START_S, ReplicaView, correct, derive
+from router.prefix_index import PrefixCache
+from router.replica_view import SLOW_START_S, ReplicaView, bound_memory, correct, derive
 from router.store import RouterStore, Snapshot
 from router.telemetry import Telemetry
 from router.types import Alias, CatalogEntry, Credential, ModelStatus
@@ -211,10 +211,7 @@ class RoutingTable:
             derive(view, now)
             return
         self._reports[endpoint.replica_id] = endpoint
-        capacity = endpoint.kv_capacity_tokens
-        bytes_per_token = dispatcher.estimates.bytes_per_token
-        view.cache_bytes = int(capacity * bytes_per_token) if capacity else DEFAULT_CAPACITY_BYTES
-        view.cache.resize(int(view.cache_bytes * view.cache_share))
+        bound_memory(view, dispatcher.estimates.bytes_per_token)
         others = sum(count for router, count in endpoint.in_flight_by_router.items() if router != self._router_id)
         correct(view, endpoint.load, others, now)
 

@@ -31,7 +31,11 @@ _COUNTS: tuple[tuple[str, str, str, str], ...] = (
 _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("response_bytes", "roundhouse_router_response_bytes", "Bytes of answers"),
     ("prompt_tokens", "roundhouse_router_prompt_tokens", "Prompt tokens sent to replicas, estimated"),
-    ("cached_tokens", "roundhouse_router_cached_tokens", "Of those, expected in the replica's prefix cache"),
+    (
+        "cached_tokens",
+        "roundhouse_router_cached_tokens",
+        "Of those, found in the replica's prefix cache: as the engine says, else as expected",
+    ),
     ("generated_tokens", "roundhouse_router_generated_tokens", "Tokens of answers"),
     ("quarantined", "roundhouse_router_quarantined", "Requests found to kill engines"),
 )

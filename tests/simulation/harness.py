@@ -22,7 +22,7 @@ from router.meters import ModelMeter
 from router.policy import RouteDecision
 from router.prefix_index import PrefixCache
 from router.quarantine import Quarantine
-from router.replica_view import ReplicaView, correct, derive
+from router.replica_view import ReplicaView, bound_memory, correct, derive
 from router.request_head import RequestHead
 from router.types import (
     CatalogEntry,
@@ -129,7 +129,7 @@ class Client:
         return Learnt(
             output_tokens=arrival.output_tokens,
             prompt_tokens=arrival.prompt_tokens,
-            cached_tokens=self.outcome.cached_tokens if self._world.tells_cached else None,
+            cached_tokens=self.outcome.cached_tokens,
             text=arrival.answer.decode(),
         )
 
@@ -153,13 +153,11 @@ class World:
         policy: PolicyName,
         seed: int,
         *,
-        tells_cached: bool = True,
         chooser: "Callable[[World], Chooser] | None" = None,
     ) -> None:
-        """`tells_cached`: engines say how much of a prompt was cached. `chooser`: makes what chooses in the place of
-        `policy`, behind the same filter and in front of the same queue."""
+        """`chooser`: makes what chooses in the place of `policy`, behind the same filter and in front of the same
+        queue."""
         self.load = load
-        self.tells_cached = tells_cached
         self.clock = VirtualClock()
         routing = RoutingSettings(policy=policy, target_ttft_s=load.target_ttft_s)
         entry = CatalogEntry(name="m", created=0, status=ModelStatus.READY, routing=routing)
@@ -195,7 +193,7 @@ class World:
         view.limit = settings.max_running
         view.kv_capacity_tokens = settings.kv_capacity_tokens
         view.cache = PrefixCache(self.dispatcher.directory)
-        self._size_cache(view)
+        bound_memory(view, self.dispatcher.estimates.bytes_per_token)
         derive(view, 0.0)
         self.views.append(view)
 
@@ -238,13 +236,9 @@ class World:
 
         self.clock.at(first_s, again)
 
-    def _size_cache(self, view: ReplicaView) -> None:
-        view.cache_bytes = int(view.kv_capacity_tokens * self.dispatcher.estimates.bytes_per_token)
-        view.cache.resize(int(view.cache_bytes * view.cache_share))
-
     def _report(self, view: ReplicaView) -> None:
         """As `RoutingTable` does with what a replica publishes."""
-        self._size_cache(view)
+        bound_memory(view, self.dispatcher.estimates.bytes_per_token)
         correct(view, self.engines[view.replica_id].core.load(), 0, self.clock.now())
 
     def _sample(self) -> None:

@@ -34,6 +34,11 @@ def test_load_without_reuse_is_served_as_by_least_loaded() -> None:
     assert cell.goodput_to("prefix-aware", "least-loaded").mean == pytest.approx(1.0, abs=0.02)
 
 
+def test_conversations_go_back_to_caches_that_cannot_keep_them_all() -> None:
+    cell = measure("chats", "near", ["prefix-aware", "ray"], range(1, 4), 2000)
+    assert cell.goodput_to("prefix-aware", "ray").mean >= 0.9
+
+
 @pytest.mark.parametrize("load", ["chats", "tenants"])
 def test_reuse_is_worth_more_than_even_load(load: str) -> None:
     cell = measure(load, "near", ["prefix-aware", "least-loaded"], SEEDS, SHORT)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from replicas.types import EngineLoad, ReplicaState
-from router.prefix_chain import chain_of
+from router.prefix_index import DEFAULT_CAPACITY_BYTES
 from router.replica_view import (
     ReplicaView,
     Reservation,
-    cache_measured,
+    bound_memory,
     clear_suspicion,
     correct,
     derive,
@@ -232,26 +232,13 @@ def test_view_that_has_come_up_to_speed_is_fresh_no_more_though_the_clock_jumps(
     assert (view.load, view.fresh) == (0, False)
 
 
-def test_cache_is_believed_smaller_when_the_engine_forgets_sooner() -> None:
-    view = replica(cache_bytes=100_000)
-    view.cache.insert(chain_of(b"x" * 90_000))
-    for _ in range(100):
-        cache_measured(view, 1000, 0.9, 0.1)
-    assert view.cache.capacity_bytes == pytest.approx(10_000, rel=0.01)
-    assert view.cache.held_bytes <= view.cache.capacity_bytes
+def test_twice_of_what_a_cache_holds_is_remembered() -> None:
+    view = replica(kv_capacity_tokens=1000)
+    bound_memory(view, 4.5)
+    assert view.cache.capacity_bytes == 9000
 
 
-def test_cache_is_believed_whole_again_when_the_engine_bears_it_out() -> None:
-    view = replica(cache_bytes=100_000)
-    for _ in range(5):
-        cache_measured(view, 1000, 0.9, 0.1)
-    for _ in range(200):
-        cache_measured(view, 1000, 0.9, 0.85)
-    assert view.cache.capacity_bytes == 100_000
-
-
-@pytest.mark.parametrize(("tokens", "expected"), [(10, 0.9), (1000, 0.1)], ids=["short prompt", "little expected"])
-def test_cache_is_not_judged_by_what_says_nothing(tokens: int, expected: float) -> None:
-    view = replica(cache_bytes=100_000)
-    cache_measured(view, tokens, expected, 0.0)
-    assert view.cache_share == 1.0
+def test_cache_of_unknown_size_is_remembered_by_a_default() -> None:
+    view = replica(kv_capacity_tokens=0)
+    bound_memory(view, 4.5)
+    assert view.cache.capacity_bytes == DEFAULT_CAPACITY_BYTES
