@@ -10,7 +10,7 @@ from router.attempt import Attempt
 from router.client_side import ClientSide
 from router.dispatcher import Dispatcher
 from router.errors import NO_KEY, QUARANTINED, Refusal, RequestRefusedError
-from router.external import external_target, with_model
+from router.external import external_lines, external_target, with_model
 from router.failover import refused_by_replica
 from router.finished import CLIENT_GONE, REPLICA_LOST, Times, finished_of
 from router.headers import AnswerHead, Headers, labels_of, request_head, revision_in
@@ -140,15 +140,16 @@ class Exchange(RequestSide):
         self._view = replica
         client = self._client
         target, body = self._answer_stream.request_for(self._target, self.body, replica)
+        lines = self.lines
         if replica.external:
-            target = external_target(replica, target)
+            target, lines = external_target(replica, target), external_lines(lines)
             if replica.remote_model:
                 try:
                     body = with_model(body, replica.remote_model)
                 except RequestRefusedError as refused:
                     self.turn_away(refused.refusal)
                     return
-        head = request_head(target, replica.head, self.lines, self.request_id, len(body))
+        head = request_head(target, replica.head, lines, self.request_id, len(body))
         self._attempt = Attempt(self, client.core.pool, replica, head, body)
         self._attempt.begin(paused=client.flow.write_paused)
 

@@ -51,6 +51,26 @@ def external_view(entry: CatalogEntry, engine: ExternalEngine, *, healthy: bool)
     )
 
 
+_TOLD_OUTSIDE = (
+    b"accept:",
+    b"accept-encoding:",
+    b"anthropic-beta:",
+    b"anthropic-version:",
+    b"content-encoding:",
+    b"content-type:",
+    b"idempotency-key:",
+    b"openai-beta:",
+    b"traceparent:",
+    b"user-agent:",
+)
+"""Header lines that are about the request. Others may be about people: front ends send along who is asking."""
+
+
+def external_lines(lines: bytes) -> bytes:
+    """Of a client's header lines, those that somebody else's server is told."""
+    return b"".join([line for line in lines.splitlines(keepends=True) if line.startswith(_TOLD_OUTSIDE)])
+
+
 def external_target(view: ReplicaView, target: bytes) -> bytes:
     """The target of a request to `/v1/…` at an engine whose base URL takes the place of `/v1`."""
     return view.target_path + target.removeprefix(b"/v1")

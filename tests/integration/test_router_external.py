@@ -38,6 +38,25 @@ class Outside(FakeReplica):
             await self._told(request)
 
 
+async def test_engine_outside_is_told_of_the_request_and_not_of_who_asks(valkey_url: str) -> None:
+    told = {"accept": "text/event-stream", "anthropic-version": "2023-06-01", "traceparent": f"00-{1:032x}-{2:016x}-01"}
+    people = {
+        "x-openwebui-user-email": "a@example.org",
+        "x-session-id": "s",
+        "baggage": "user=a",
+        "x-forwarded-user": "a",
+    }
+    server = Outside()
+    await server.start()
+    async with rig(valkey_url) as router:
+        await with_outside(router, server)
+        assert (await router.ask(post(headers=told | people))).status == 200
+        carried = next(request for request in server.requests if request.target.endswith("completions"))
+        assert {name: carried.header(name) for name in told} == told
+        assert {name: carried.header(name) for name in people} == dict.fromkeys(people)
+        assert carried.header("content-type") == "application/json"
+
+
 async def test_engine_outside_takes_over_when_our_replicas_are_full(valkey_url: str) -> None:
     async def hang(request: Received) -> None:
         await request.gone.wait()
